@@ -1,0 +1,43 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+# Each makes .venv, installs with constraints.txt, and runs.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+# Two threads: on small machines more threads than cores make everything slower.
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help install demo test lint bench clean
+
+help:
+	@echo "make demo   install, run the example on the embedded grid, save its figure"
+	@echo "make test   install, lint, run all tests and doctests"
+	@echo "make bench  measure on the real spectra beside the checkout (../shared/data)"
+	@echo "make clean  remove the environment and everything generated"
+
+# torch first and alone: the constraint keeps every later install from replacing it.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --constraint constraints.txt torch
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[plot,test]'
+	@touch $@
+
+install: $(VENV)/installed
+
+demo: install
+	$(PY) examples/plot_demo.py
+
+lint: install
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+test: lint
+	$(PY) -m pytest
+
+bench: install
+	$(PY) benchmarks/bench_render.py
+	$(PY) benchmarks/bench_grids.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis demo_output bench_output

@@ -1,0 +1,30 @@
+"""Interpolation over the nodes of a parameter grid, as a linear operator on node values.
+
+A grid turns points in parameter space into a sparse matrix of weights on the nodes, so that
+one matrix product interpolates any number of quantities: all lines, all residual pixels.
+
+>>> import numpy as np
+>>> from skphx.grids import make_grid
+>>> parameters = [[5000, 4.0], [5000, 5.0], [6000, 4.0], [6000, 5.0]]
+>>> grid = make_grid(parameters, parameter_names=("teff", "logg"))
+>>> values_at_nodes = np.array([1.0, 3.0, 2.0, 4.0])
+>>> grid.weights([[5500, 4.5]]) @ values_at_nodes
+array([2.5])
+"""
+
+from skphx.grids._base import NodeGrid
+from skphx.grids._filled import FilledGrid
+from skphx.grids._make import make_grid
+from skphx.grids._nodes import check_nodes, lattice_of
+from skphx.grids._rectilinear import RectilinearGrid
+from skphx.grids._scattered import ScatteredGrid
+
+__all__ = [
+    "FilledGrid",
+    "NodeGrid",
+    "RectilinearGrid",
+    "ScatteredGrid",
+    "check_nodes",
+    "lattice_of",
+    "make_grid",
+]

@@ -1,0 +1,130 @@
+"""Nodes as the user gives them: checked, and placed on their axes."""
+
+import numpy as np
+
+# Values of one axis closer than this part of its range are one value: a grid read from
+# float32 files holds 0.1 and 0.10000000149 for the same node. Points beyond a bound by no
+# more than this stand on the bound.
+SAME_VALUE = 1e-6
+# At most this many nodes are listed in an error message.
+N_LISTED = 5
+
+
+def check_nodes(parameters, parameter_names=None, *, name="parameters"):
+    """Return the grid's nodes and the names of their columns.
+
+    Parameters
+    ----------
+    parameters : array-like of shape (n_nodes, n_parameters)
+        One node a row.
+    parameter_names : sequence of str, or None
+        One name a column; None stands for ``x0, x1, ...``.
+    name : str
+        Name of the argument, for the messages.
+
+    Returns
+    -------
+    nodes : ndarray of shape (n_nodes, n_parameters), float64
+        The nodes, in the order given.
+    parameter_names : tuple of str
+        The names.
+
+    Raises
+    ------
+    ValueError
+        If `parameters` is not a two-dimensional array of finite numbers with one column a
+        name, or has no row, or if two names are equal.
+
+    Examples
+    --------
+    >>> from skphx.grids import check_nodes
+    >>> check_nodes([[5000], [6000]])[1]
+    ('x0',)
+    """
+    try:
+        nodes = np.array(parameters, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be an array of numbers of shape (n_nodes, n_parameters), got "
+            f"{type(parameters).__name__} that cannot be read as one: {error}."
+        ) from error
+    if nodes.ndim != 2:
+        hint = "; a single parameter needs reshape(-1, 1)" if nodes.ndim == 1 else ""
+        raise ValueError(
+            f"{name} must have shape (n_nodes, n_parameters), got shape {nodes.shape}{hint}."
+        )
+    if nodes.shape[0] == 0 or nodes.shape[1] == 0:
+        raise ValueError(
+            f"{name} must hold at least one node and one parameter, got shape {nodes.shape}; "
+            f"pass the parameters of the grid's spectra."
+        )
+    n_parameters = nodes.shape[1]
+    if parameter_names is None:
+        parameter_names = tuple(f"x{column}" for column in range(n_parameters))
+    elif isinstance(parameter_names, str):
+        parameter_names = (parameter_names,)
+    parameter_names = tuple(str(column) for column in parameter_names)
+    if len(parameter_names) != n_parameters:
+        raise ValueError(
+            f"{name} has {n_parameters} columns but parameter_names has "
+            f"{len(parameter_names)} ({', '.join(parameter_names)}); give one name a column, "
+            f"in the columns' order."
+        )
+    if len(set(parameter_names)) != n_parameters:
+        raise ValueError(
+            f"parameter_names must differ from each other, got {parameter_names}; "
+            f"rename the repeated one."
+        )
+    bad = ~np.isfinite(nodes)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{name} must be finite, but row {row} has {parameter_names[column]}="
+            f"{nodes[row, column]}; remove that node or give its value."
+        )
+    return nodes, parameter_names
+
+
+def format_node(node, parameter_names):
+    """Text for a node, such as ``teff=5000, logg=4.5``."""
+    return ", ".join(
+        f"{name}={value:.10g}" for name, value in zip(parameter_names, node, strict=True)
+    )
+
+
+def lattice_of(nodes):
+    """Return the axes that the nodes stand on, and each node's place on them.
+
+    Parameters
+    ----------
+    nodes : ndarray of shape (n_nodes, n_parameters)
+        One node a row.
+
+    Returns
+    -------
+    axes : list of ndarray of shape (n_values,)
+        Increasing distinct values of each parameter. Values closer than a millionth of the
+        parameter's range count as one.
+    positions : ndarray of shape (n_nodes, n_parameters), int
+        ``axes[j][positions[i, j]]`` is parameter j of node i.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx.grids import lattice_of
+    >>> axes, positions = lattice_of(np.array([[6000.0, 4.0], [5000.0, 4.0]]))
+    >>> axes
+    [array([5000., 6000.]), array([4.])]
+    >>> positions
+    array([[1, 0],
+           [0, 0]])
+    """
+    axes = []
+    positions = np.empty(nodes.shape, dtype=np.intp)
+    for column, values in enumerate(nodes.T):
+        distinct, place = np.unique(values, return_inverse=True)
+        starts = np.ones(len(distinct), dtype=bool)
+        starts[1:] = np.diff(distinct) > SAME_VALUE * (distinct[-1] - distinct[0])
+        axes.append(distinct[starts])
+        positions[:, column] = (np.cumsum(starts) - 1)[place]
+    return axes, positions

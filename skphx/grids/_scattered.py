@@ -1,0 +1,260 @@
+"""Grids whose nodes stand anywhere: polyharmonic radial basis functions."""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+from scipy.optimize import nnls
+from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist
+
+from skphx.grids._base import NodeGrid
+
+# Exponent of the distance, and the degree of the polynomial that goes with it.
+POWER = {"linear": 1, "hermite": 3, "cubic": 3}
+POLYNOMIAL_DEGREE = {"linear": 1, "hermite": 2, "cubic": 2}
+
+
+class RadialWeights:
+    """Polyharmonic interpolation written as weights on the nodes.
+
+    The interpolant is Σ c_i |x − x_i|^p + polynomial, with p = 1 or 3, exact at the nodes and
+    with coefficients orthogonal to the polynomials. Linear in the node values, so the inverse
+    of its system, applied to the basis at a point, gives that point's weights.
+
+    Parameters
+    ----------
+    nodes : ndarray of shape (n_nodes, n_parameters)
+        Nodes, all different, in units of node spacing.
+    interpolation : {"linear", "hermite", "cubic"}
+        p = 1 with a polynomial of first degree, else p = 3 with one of second degree. Terms
+        that the nodes cannot tell apart are left out, so the degree sinks by itself for few
+        or degenerate nodes; a second degree also needs twice as many nodes as terms.
+
+    Attributes
+    ----------
+    nodes, center : ndarray
+        Nodes and their mean.
+    exponents : ndarray of shape (n_terms, n_parameters), int
+        Monomials of the polynomial.
+    inverse : ndarray of shape (n_nodes + n_terms, n_nodes)
+        Node values to coefficients.
+
+    References
+    ----------
+    G. E. Fasshauer, "Meshfree Approximation Methods with MATLAB", World Scientific, 2007:
+    chapters 6 to 8.
+    """
+
+    def __init__(self, nodes, interpolation):
+        self.power = POWER[interpolation]
+        self.nodes = nodes
+        self.center = nodes.mean(axis=0)
+        self.exponents = self._independent_monomials(POLYNOMIAL_DEGREE[interpolation])
+        n_nodes, n_terms = len(nodes), len(self.exponents)
+        radial = cdist(nodes, nodes) ** self.power
+        polynomial = self._polynomial(nodes)
+        # Equal magnitudes of both blocks keep the system well conditioned.
+        largest = radial.max() or 1.0
+        system = np.zeros((n_nodes + n_terms, n_nodes + n_terms))
+        system[:n_nodes, :n_nodes] = radial / largest
+        system[:n_nodes, n_nodes:] = polynomial
+        system[n_nodes:, :n_nodes] = polynomial.T
+        right_side = np.eye(n_nodes + n_terms, n_nodes)
+        self.inverse = np.linalg.solve(system, right_side)
+        self.inverse[:n_nodes] /= largest
+
+    def _independent_monomials(self, degree):
+        """Exponents of monomials, low degrees first, that are independent on the nodes."""
+        n_nodes, n_parameters = self.nodes.shape
+        exponents, basis = [], []
+        for total in range(degree + 1):
+            candidates = [
+                np.bincount(np.array(chosen, dtype=np.intp), minlength=n_parameters)
+                for chosen in combinations_with_replacement(range(n_parameters), total)
+            ]
+            # A parabola through hardly more nodes than it has terms swings widely between.
+            if total > 1 and n_nodes < 2 * (len(exponents) + len(candidates)):
+                break
+            for candidate in candidates:
+                column = self._monomials(self.nodes, candidate[None])[:, 0]
+                rest = column.copy()
+                for _ in range(2):  # twice: Gram-Schmidt loses orthogonality in one pass
+                    for unit in basis:
+                        rest -= unit * (unit @ rest)
+                if np.linalg.norm(rest) > 1e-8 * np.linalg.norm(column):
+                    exponents.append(candidate)
+                    basis.append(rest / np.linalg.norm(rest))
+        return np.array(exponents)
+
+    def _span(self):
+        """Half range of each parameter; 1 for a lone value."""
+        span = np.abs(self.nodes - self.center).max(axis=0)
+        return np.where(span > 0, span, 1.0)
+
+    def _monomials(self, points, exponents):
+        """Monomials of the centred points, shape (n_points, n_terms)."""
+        scaled = (points - self.center) / self._span()
+        return np.prod(scaled[:, None, :] ** exponents[None], axis=2)
+
+    def _polynomial(self, points):
+        return self._monomials(points, self.exponents)
+
+    def __call__(self, points):
+        """Weights of the nodes, ndarray of shape (n_points, n_nodes)."""
+        distance = cdist(points, self.nodes)
+        weights = np.hstack((distance**self.power, self._polynomial(points))) @ self.inverse
+        # Exact at the nodes, without the rounding of the system's solution.
+        at_node = (distance == 0).any(axis=1)
+        weights[at_node] = distance[at_node] == 0
+        return weights
+
+    def derivative(self, points, column):
+        """Differentiate the weights by one parameter, shape (n_points, n_nodes)."""
+        distance = cdist(points, self.nodes)
+        offset = points[:, column, None] - self.nodes[None, :, column]
+        if self.power == 1:
+            # |x| has no derivative at a node; zero is the mean of both sides.
+            radial = np.divide(offset, distance, out=np.zeros_like(offset), where=distance > 0)
+        else:
+            radial = self.power * distance ** (self.power - 2) * offset
+        lowered = self.exponents.copy()
+        lowered[:, column] = np.maximum(lowered[:, column] - 1, 0)
+        slope = self._monomials(points, lowered) * (
+            self.exponents[:, column] / self._span()[column]
+        )
+        return np.hstack((radial, slope)) @ self.inverse
+
+
+class HullGrid(NodeGrid):
+    """A grid whose domain is the convex hull of its nodes."""
+
+    # Points nearer to the hull than this, in node spacings, are inside.
+    _ON_HULL = 1e-6
+
+    def _project(self, points):
+        """Nearest points of the hull, with parameters in units of node spacing.
+
+        Each is a mean of nodes with weights that are not negative and add up to one; the sum
+        is held by a heavy extra row of a non-negative least-squares problem.
+        """
+        scale, center = self.scale, self.nodes.mean(axis=0)
+        nodes = (self.nodes - center) / scale
+        heavy = 1e3 * max(1.0, np.abs(nodes).max())
+        system = np.vstack((nodes.T, np.full(len(nodes), heavy)))
+        projected = np.empty_like(points)
+        for row, point in enumerate((points - center) / scale):
+            share = nnls(system, np.append(point, heavy))[0]
+            projected[row] = (share / share.sum()) @ self.nodes
+        return projected
+
+    def contains(self, points):
+        """Whether points lie inside the convex hull of the nodes.
+
+        Parameters
+        ----------
+        points : array-like of shape (n_points, n_parameters)
+            Points in parameter space.
+
+        Returns
+        -------
+        ndarray of shape (n_points,), bool
+            True inside and on the edge.
+        """
+        points = self.check_points(points)
+        inside = self._inside_box(points).all(axis=1)
+        unsure = inside & ~self._surely_inside(points)
+        gap = (self._project(points[unsure]) - points[unsure]) / self.scale
+        inside[unsure] = np.linalg.norm(gap, axis=1) <= self._ON_HULL
+        return inside
+
+    def _surely_inside(self, points):
+        """Quick test for points within the bounds that spares the search in the hull."""
+        return np.zeros(len(points), dtype=bool)
+
+    def _clip(self, points):
+        return self._project(points)
+
+
+class ScatteredGrid(HullGrid):
+    """Polyharmonic radial basis functions on nodes that stand anywhere.
+
+    Parameters
+    ----------
+    nodes : array-like of shape (n_nodes, n_parameters)
+        One node a row, at least one; fewer, or all in a line or a plane, is fine.
+    parameter_names : sequence of str, or None
+        One name a column; None stands for ``x0, x1, ...``.
+    interpolation : {"linear", "hermite", "cubic"}
+        "linear" sums distances and a polynomial of first degree: continuous, with kinks at
+        the nodes. "cubic" sums cubed distances and a polynomial of second degree: twice
+        differentiable; "hermite", which needs a lattice, is the same here. Distances are in
+        units of node spacing.
+
+    Raises
+    ------
+    ValueError
+        If nodes are repeated or unusable.
+
+    Notes
+    -----
+    Every node weighs on every point: weights are full matrices (kept in the sparse format
+    that all grids share), and the fitted state takes ``8 * n_nodes**2`` bytes. Inside means
+    inside the convex hull.
+
+    Examples
+    --------
+    >>> from skphx.grids import ScatteredGrid
+    >>> grid = ScatteredGrid([[0.0, 0.0], [1.0, 0.2], [0.3, 1.0]])
+    >>> grid.weights([[0.3, 1.0]]).toarray().round(12) + 0.0
+    array([[0., 0., 1.]])
+    """
+
+    def __init__(self, nodes, parameter_names=None, interpolation="linear"):
+        super().__init__(nodes, parameter_names, interpolation)
+        self._radial = RadialWeights(self._spaced(self.nodes), interpolation)
+
+    def weights(self, points):
+        """Weights of the nodes at points.
+
+        Parameters
+        ----------
+        points : array-like of shape (n_points, n_parameters)
+            Points inside the convex hull of the nodes.
+
+        Returns
+        -------
+        csr_array of shape (n_points, n_nodes)
+            Columns in the order in which the nodes were given; each row adds up to one.
+
+        Raises
+        ------
+        ValueError
+            If a point lies outside; see `resolve_outside`.
+        """
+        points = self.resolve_outside(points)
+        return csr_array(self._radial(self._spaced(points)))
+
+    def weights_jacobian(self, points):
+        """Return ∂weights/∂parameter, one matrix a parameter.
+
+        Parameters
+        ----------
+        points : array-like of shape (n_points, n_parameters)
+            Points inside the convex hull of the nodes.
+
+        Returns
+        -------
+        list of csr_array of shape (n_points, n_nodes)
+            One a parameter, per unit of that parameter. At a node, where linear
+            interpolation has a kink, it is the mean of both sides.
+
+        Raises
+        ------
+        ValueError
+            If a point lies outside; see `resolve_outside`.
+        """
+        points = self._spaced(self.resolve_outside(points))
+        return [
+            csr_array(self._radial.derivative(points, column) / self.scale[column])
+            for column in range(self.n_parameters)
+        ]

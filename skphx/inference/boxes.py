@@ -1,0 +1,108 @@
+"""Search boxes: lower and upper bound of each parameter, for each spectrum."""
+
+import numpy as np
+
+
+def boxes_around(centers, half_widths, *, parameter_names=("teff", "logg", "feh")):
+    """Search boxes around what is known before: the paper's Teff ± 500 K.
+
+    Parameters
+    ----------
+    centers : array-like of shape (n_spectra, n_parameters)
+        Prior guess of each spectrum's parameters.
+    half_widths : dict of str to float
+        Half width of the box in the parameters named; the others stay free.
+    parameter_names : sequence of str
+        Names of the columns of `centers`.
+
+    Returns
+    -------
+    ndarray of shape (n_spectra, n_parameters, 2)
+        Lower and upper bounds, NaN where free: what ``predict(spectra, bounds=...)`` takes.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a half width is not positive.
+
+    Examples
+    --------
+    >>> from skphx.inference import boxes_around
+    >>> boxes_around([[5700.0, 4.4, 0.0]], {"teff": 500.0})
+    array([[[5200., 6200.],
+            [  nan,   nan],
+            [  nan,   nan]]])
+    """
+    centers = np.asarray(centers, dtype=np.float64)
+    if centers.ndim != 2 or centers.shape[1] != len(parameter_names):
+        raise ValueError(
+            f"centers must have shape (n_spectra, {len(parameter_names)}) for parameter_names="
+            f"{tuple(parameter_names)}, got shape {centers.shape}."
+        )
+    boxes = np.full((*centers.shape, 2), np.nan)
+    for name, half_width in half_widths.items():
+        if name not in parameter_names:
+            raise ValueError(
+                f"half_widths names {name!r}, but the parameters are {tuple(parameter_names)}."
+            )
+        if not half_width > 0:
+            raise ValueError(f"half_widths[{name!r}] must be positive, got {half_width}.")
+        column = list(parameter_names).index(name)
+        boxes[:, column] = centers[:, column, None] + np.array([-half_width, half_width])
+    return boxes
+
+
+def resolve_boxes(bounds, default, n_spectra, *, grid_bounds, parameter_names):
+    """Return one box a spectrum, within the grid.
+
+    Parameters
+    ----------
+    bounds : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), or None
+        Boxes asked for; NaN stands for the default.
+    default : array-like of shape (n_parameters, 2), or None
+        Box where `bounds` says nothing; None is the whole grid.
+    n_spectra : int
+        Number of spectra.
+    grid_bounds : ndarray of shape (n_parameters, 2)
+        Ends of the grid; boxes are cut to them.
+    parameter_names : sequence of str
+        For the messages.
+
+    Returns
+    -------
+    ndarray of shape (n_spectra, n_parameters, 2)
+        Finite lower and upper bounds.
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong, a lower bound exceeds its upper bound, or a box and the grid do
+        not overlap.
+    """
+    boxes = np.broadcast_to(grid_bounds, (n_spectra, *grid_bounds.shape)).copy()
+    for asked in (default, bounds):
+        if asked is None:
+            continue
+        asked = np.asarray(asked, dtype=np.float64)
+        if asked.shape not in (grid_bounds.shape, boxes.shape):
+            raise ValueError(
+                f"bounds must have shape {grid_bounds.shape} or {boxes.shape}: lower and upper "
+                f"bound of {', '.join(parameter_names)}, for all spectra or for each; got shape "
+                f"{asked.shape}."
+            )
+        boxes = np.where(np.isnan(asked), boxes, asked)
+    wrong = boxes[..., 0] > boxes[..., 1]
+    outside = (boxes[..., 0] > grid_bounds[:, 1]) | (boxes[..., 1] < grid_bounds[:, 0])
+    for bad, problem in (
+        (wrong, "has a lower bound above its upper bound"),
+        (outside, "lies outside the grid"),
+    ):
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            low, high = boxes[row, column]
+            raise ValueError(
+                f"bounds of spectrum {row}: {parameter_names[column]} in [{low:g}, {high:g}] "
+                f"{problem}, whose {parameter_names[column]} runs from "
+                f"{grid_bounds[column, 0]:g} to {grid_bounds[column, 1]:g}; correct the box."
+            )
+    return np.clip(boxes, grid_bounds[:, 0], grid_bounds[:, 1])

@@ -1,0 +1,32 @@
+"""A spectrum as a list of lines: profiles, tables of lines, and the engine that sums them."""
+
+from importlib import import_module
+
+_HOME_OF_NAME = {
+    "LineTable": "skphx.lines.table",
+    "assign_lines": "skphx.lines.matching",
+    "detect_lines": "skphx.lines.detection",
+    "fit_lines": "skphx.lines.fitting",
+    "guess_line_parameters": "skphx.lines.detection",
+    "match_lines": "skphx.lines.matching",
+    "optical_depth": "skphx.lines.render",
+    "render_flux": "skphx.lines.render",
+    "blase_voigt": "skphx.lines.profile",
+    "pseudo_voigt": "skphx.lines.profile",
+    "total_fwhm": "skphx.lines.profile",
+    "voigt": "skphx.lines.profile",
+}
+
+__all__ = list(_HOME_OF_NAME)
+
+
+def __getattr__(name):
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name in _HOME_OF_NAME:
+        return getattr(import_module(_HOME_OF_NAME[name]), name)
+    raise AttributeError(f"module 'skphx.lines' has no attribute {name!r}")
+
+
+def __dir__():
+    """Public names, also those not loaded yet."""
+    return sorted(__all__)

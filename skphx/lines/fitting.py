@@ -1,0 +1,259 @@
+"""Clone one spectrum: detect its lines, fit them, and add what the residual shows.
+
+A fitter is a function ``(wavelength, flux, start, **settings) -> (lines, rms)``; the public
+name of each stands in `FITTERS`. Only this module knows them all.
+"""
+
+import numpy as np
+from scipy.signal import find_peaks, peak_widths
+
+from skphx.lines.detection import detect_lines, guess_line_parameters
+from skphx.lines.least_squares import fit_levenberg_marquardt
+from skphx.lines.render import optical_depth
+from skphx.lines.table import LINE_PARAMETERS
+
+# Lines are added to where the residual exceeds this many times its own rms, and the target.
+_RESIDUAL_PER_RMS, _LARGEST_RESIDUAL_THRESHOLD = 2.0, 0.01
+# ... and this many times the noise, so that noise is not cloned.
+_RESIDUAL_PER_NOISE = 4.0
+_MAX_ROUNDS = 8
+# A round that lowers the rms by less than this part is the last.
+_LEAST_GAIN = 0.03
+
+
+def clone_spectrum(
+    wavelength,
+    flux,
+    *,
+    prominence=0.005,
+    distance=4,
+    edge=0.0,
+    target_rms=None,
+    max_lines=None,
+    **fitting,
+):
+    """Clone one spectrum as a list of lines.
+
+    Lines are detected and fitted together; then, until the clone is as good as asked for,
+    lines are added where the residual shows missing absorption, and all are fitted again.
+
+    Parameters
+    ----------
+    wavelength : ndarray of shape (n_pixels,)
+        Pixel centres in Å.
+    flux : ndarray of shape (n_pixels,)
+        Normalised flux, dimensionless.
+    prominence, distance, edge
+        See :func:`detect_lines`.
+    target_rms : float or None
+        Root mean square of clone minus flux at which no more lines are added; None adds none.
+    max_lines : int or None
+        Number of lines at which no more are added.
+    **fitting
+        See :func:`fit_lines`.
+
+    Returns
+    -------
+    lines : ndarray of shape (n_lines, 4)
+        Centre (Å), ln area, ln sigma and ln gamma (Å), sorted by detected centre.
+    detected : ndarray of shape (n_lines,), int
+        Pixel at which each line was detected, increasing.
+    rms : float
+        Root mean square of clone minus flux.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        As :func:`fit_lines`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx.lines import clone_spectrum
+    >>> wavelength = np.linspace(5000.0, 5004.0, 401)
+    >>> flux = 1 - 0.5 * np.exp(-0.5 * ((wavelength - 5002.0) / 0.05) ** 2)
+    >>> lines, detected, rms = clone_spectrum(wavelength, flux)
+    >>> lines.shape, detected, bool(rms < 0.005)
+    ((1, 4), array([200]), True)
+    """
+    transmission = fitting.get("transmission", "exponential")
+
+    def add(old, pixel, depth, fwhm):
+        guess = guess_line_parameters(depth, fwhm, transmission=transmission)
+        return np.concatenate([old, np.column_stack([wavelength[pixel], *guess])])
+
+    detected, depth, fwhm = detect_lines(
+        wavelength, flux, prominence=prominence, distance=distance, edge=edge
+    )
+    start = add(np.empty((0, len(LINE_PARAMETERS))), detected, depth, fwhm)
+    lines, rms = fit_lines(wavelength, flux, start, **fitting)
+    for _ in range(_MAX_ROUNDS if target_rms is not None else 0):
+        if rms <= target_rms or (max_lines is not None and len(lines) >= max_lines):
+            break
+        clone = render_clone(wavelength, lines, **fitting)
+        pixel, depth, fwhm = _missing_absorption(wavelength, flux, clone, rms, target_rms)
+        new = ~np.isin(pixel, detected)
+        if max_lines is not None:
+            # The deepest ones first.
+            rank = np.empty(len(depth), dtype=int)
+            rank[np.argsort(-depth)] = np.arange(len(depth))
+            new &= rank < max_lines - len(lines)
+        if not new.any():
+            break
+        more = add(lines, pixel[new], depth[new], fwhm[new])
+        more, more_rms = fit_lines(wavelength, flux, more, **fitting)
+        if more_rms > rms:
+            break
+        detected = np.concatenate([detected, pixel[new]])
+        gain, lines, rms = 1.0 - more_rms / rms, more, more_rms
+        if gain < _LEAST_GAIN:
+            break
+    order = np.argsort(detected)
+    return lines[order], detected[order], rms
+
+
+def fit_lines(
+    wavelength,
+    flux,
+    start,
+    *,
+    optimizer="levenberg-marquardt",
+    n_epochs=100,
+    learning_rate=0.05,
+    profile="pseudo-voigt",
+    transmission="exponential",
+    wing_cut=None,
+    device="cpu",
+):
+    """Fit all lines of one spectrum together.
+
+    Parameters
+    ----------
+    wavelength : ndarray of shape (n_pixels,)
+        Pixel centres in Å.
+    flux : ndarray of shape (n_pixels,)
+        Normalised flux, dimensionless.
+    start : ndarray of shape (n_lines, 4)
+        First values of centre (Å), ln area (Å), ln sigma and ln gamma (Å).
+    optimizer : {"levenberg-marquardt", "adam"}
+        Second-order least squares, or the paper's Adam with amsgrad.
+    n_epochs : int
+        Steps of the optimizer; Levenberg-Marquardt stops earlier where it has converged.
+    learning_rate : float
+        Step size of Adam, in the units of the parameters.
+    profile, transmission, wing_cut
+        See :func:`skphx.lines.render_flux`.
+    device : str
+        torch device on which lines are summed and differentiated.
+
+    Returns
+    -------
+    lines : ndarray of shape (n_lines, 4)
+        Fitted parameters, as `start`.
+    rms : float
+        Root mean square of clone minus flux over the pixels.
+
+    Raises
+    ------
+    ValueError
+        If `optimizer` is unknown.
+    RuntimeError
+        If the fit ends in parameters that are not finite.
+    """
+    if optimizer not in FITTERS:
+        raise ValueError(f"optimizer must be one of {sorted(FITTERS)}, got {optimizer!r}.")
+    if len(start) == 0:
+        return start, float(np.sqrt(np.mean((1.0 - flux) ** 2)))
+    settings = {
+        "n_epochs": n_epochs,
+        "profile": profile,
+        "transmission": transmission,
+        "wing_cut": wing_cut,
+        "device": device,
+    }
+    if optimizer == "adam":
+        settings["learning_rate"] = learning_rate
+    lines, rms = FITTERS[optimizer](wavelength, flux, start, **settings)
+    finite = np.isfinite(lines).all(axis=1)
+    if not finite.all():
+        raise RuntimeError(
+            f"{np.count_nonzero(~finite)} of {len(lines)} lines ended with parameters that are "
+            f"not finite; check the flux near {start[~finite][0, 0]:.3f} Å, or with "
+            f"optimizer='adam' lower learning_rate (now {learning_rate})."
+        )
+    return lines, rms
+
+
+def render_clone(
+    wavelength,
+    lines,
+    *,
+    profile="pseudo-voigt",
+    transmission="exponential",
+    wing_cut=None,
+    device="cpu",
+    **_,
+):
+    """Flux of one spectrum's lines, an array of shape (n_lines, 4), on a torch device."""
+    import torch
+
+    with torch.no_grad():
+        depth = optical_depth(
+            wavelength,
+            *torch.as_tensor(lines, device=device).T,
+            profile=profile,
+            transmission=transmission,
+            wing_cut=wing_cut,
+        )
+    return np.exp(-depth.cpu().numpy())
+
+
+def _missing_absorption(wavelength, flux, clone, rms, target_rms):
+    """Pixels, depths and widths (Å) of the lines that the residual shows."""
+    residual = clone - flux
+    # Second differences see noise, but hardly the smooth shapes of missing lines.
+    noise = np.median(abs(np.diff(residual, 2))) * 1.4826 / np.sqrt(6.0)
+    threshold = np.clip(
+        _RESIDUAL_PER_RMS * rms, _RESIDUAL_PER_RMS * target_rms, _LARGEST_RESIDUAL_THRESHOLD
+    )
+    threshold = max(threshold, _RESIDUAL_PER_NOISE * noise)
+    # Relative to the clone: what is missing from a deep line is a larger optical depth.
+    share = residual / np.maximum(clone, 0.05)
+    pixel, _ = find_peaks(share, height=threshold, prominence=0.5 * threshold, distance=3)
+    step = np.gradient(wavelength)[pixel]
+    fwhm = np.maximum(peak_widths(share, pixel, rel_height=0.5)[0], 2.0) * step
+    return pixel, np.clip(share[pixel], 1e-4, 0.9), fwhm
+
+
+def _fit_adam(
+    wavelength, flux, start, *, n_epochs, learning_rate, profile, transmission, wing_cut, device
+):
+    """The paper's fit: Adam with amsgrad on the mean squared error, centres free in Å."""
+    import torch
+
+    flux, start = (
+        torch.as_tensor(array, dtype=torch.float64, device=device) for array in (flux, start)
+    )
+    parameters = [start[:, k].clone().requires_grad_() for k in range(len(LINE_PARAMETERS))]
+
+    def mean_squared_error():
+        depth = optical_depth(
+            wavelength,
+            *parameters,
+            profile=profile,
+            transmission=transmission,
+            wing_cut=wing_cut,
+        )
+        return torch.mean((torch.exp(-depth) - flux) ** 2)
+
+    adam = torch.optim.Adam(parameters, lr=learning_rate, amsgrad=True)
+    for _ in range(n_epochs):
+        adam.zero_grad()
+        mean_squared_error().backward()
+        adam.step()
+    with torch.no_grad():
+        rms = float(torch.sqrt(mean_squared_error()))
+        return torch.stack(parameters, dim=1).cpu().numpy(), rms
+
+
+FITTERS = {"adam": _fit_adam, "levenberg-marquardt": fit_levenberg_marquardt}

@@ -1,0 +1,428 @@
+"""Ragged lists of the lines of many spectra."""
+
+from dataclasses import dataclass
+from os import PathLike, fspath
+
+import numpy as np
+
+from skphx.lines.profile import get_profile, total_fwhm
+
+SPEED_OF_LIGHT_KM_S = 299_792.458
+
+# Of the npz files that `save` writes; raised when a reader must act differently.
+FORMAT_VERSION = 1
+
+# The four columns of every line, in the order that the engine takes them.
+LINE_PARAMETERS = ("center", "log_amplitude", "log_sigma", "log_gamma")
+_BLASE_NAMES = {
+    "center": "lam_centers",
+    "log_amplitude": "amplitudes",
+    "log_sigma": "sigma_widths",
+    "log_gamma": "gamma_widths",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LineTable:
+    """The lines of one or many spectra, stored end to end.
+
+    Spectrum k owns lines ``offsets[k]:offsets[k + 1]`` of every column.
+
+    Parameters
+    ----------
+    offsets : array-like of shape (n_spectra + 1,), int64
+        Where each spectrum's lines begin; the last element is the number of lines.
+    center : array-like of shape (n_lines,), float64
+        Line centres, Å.
+    log_amplitude : array-like of shape (n_lines,), float64
+        Natural logarithm of the area of each line's a V(x), Å.
+    log_sigma, log_gamma : array-like of shape (n_lines,), float64
+        Natural logarithms of the Gaussian standard deviation and of the Lorentzian half
+        width at half maximum, both in Å.
+    identity : array-like of shape (n_lines,), int64, or None
+        Which line of a shared list each one is: equal numbers in two spectra mean the
+        same line. None numbers each spectrum's lines 0, 1, 2, …
+
+    Raises
+    ------
+    ValueError
+        If lengths disagree or a value is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx.lines import LineTable
+    >>> table = LineTable([0, 2, 3], [5000.0, 5001.0, 5000.1], np.log([0.1, 0.2, 0.1]),
+    ...                   [-2.5, -2.5, -2.4], [-3.0, -3.0, -3.1])
+    >>> table
+    LineTable of 2 spectra, 3 lines (1 to 2 each), 5000.00 to 5001.00 Å
+    >>> table[0].center
+    array([5000., 5001.])
+    >>> LineTable([0, 2], [5000.0], [0.0], [0.0], [0.0])
+    Traceback (most recent call last):
+        ...
+    ValueError: offsets must rise from 0 to the number of lines, 1, got [0 2]; ...
+    """
+
+    offsets: np.ndarray
+    center: np.ndarray
+    log_amplitude: np.ndarray
+    log_sigma: np.ndarray
+    log_gamma: np.ndarray
+    identity: np.ndarray | None = None
+
+    def __post_init__(self):
+        for name in LINE_PARAMETERS:
+            column = np.asarray(getattr(self, name))
+            if column.ndim != 1 or column.dtype.kind not in "fiu":
+                raise ValueError(
+                    f"{name} must be a one-dimensional array of real numbers, (n_lines,), got "
+                    f"shape {column.shape} and dtype {column.dtype}."
+                )
+            column = column.astype(np.float64, copy=False)
+            if len(column) != len(np.atleast_1d(self.center)):
+                raise ValueError(
+                    f"{name} has {len(column)} elements but center has {len(self.center)}; "
+                    f"give every parameter of every line."
+                )
+            if not np.isfinite(column).all():
+                where = int(np.flatnonzero(~np.isfinite(column))[0])
+                raise ValueError(
+                    f"{name} must be finite, but element {where} is {column[where]}; "
+                    f"leave absent lines out of the table."
+                )
+            object.__setattr__(self, name, column)
+        object.__setattr__(self, "offsets", _check_offsets(self.offsets, len(self.center)))
+        object.__setattr__(self, "identity", self._check_identity(self.identity))
+
+    def _check_identity(self, identity):
+        """Return identities as int64, by default the position in the spectrum."""
+        if identity is None:
+            counts = np.diff(self.offsets)
+            return np.arange(len(self.center)) - np.repeat(self.offsets[:-1], counts)
+        identity = np.asarray(identity)
+        if identity.shape != self.center.shape or identity.dtype.kind not in "iu":
+            raise ValueError(
+                f"identity must hold one whole number a line, shape {self.center.shape}, got "
+                f"shape {identity.shape} and dtype {identity.dtype}."
+            )
+        return identity.astype(np.int64, copy=False)
+
+    @property
+    def n_spectra(self):
+        """Number of spectra."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_lines(self):
+        """Number of lines of all spectra together."""
+        return len(self.center)
+
+    def __len__(self):
+        """Return the number of spectra."""
+        return self.n_spectra
+
+    def __iter__(self):
+        """Yield the tables of the single spectra."""
+        return (self[k] for k in range(self.n_spectra))
+
+    def __getitem__(self, key):
+        """Return a table of the chosen spectra: a whole number, a slice, a mask or indices."""
+        if isinstance(key, int | np.integer):
+            if not -self.n_spectra <= key < self.n_spectra:
+                raise IndexError(
+                    f"spectrum {key} does not exist: the table holds {self.n_spectra} spectra."
+                )
+            key = slice(key % self.n_spectra, key % self.n_spectra + 1)
+        if isinstance(key, slice) and key.step in (None, 1):
+            start, stop, _ = key.indices(self.n_spectra)
+            offsets = self.offsets[start : max(start, stop) + 1]
+            lines = slice(int(offsets[0]), int(offsets[-1]))
+            offsets = offsets - offsets[0]
+        else:
+            chosen = np.arange(self.n_spectra)[key]
+            counts = np.diff(self.offsets)[chosen]
+            offsets = np.concatenate([[0], np.cumsum(counts)])
+            lines = np.repeat(self.offsets[chosen] - offsets[:-1], counts)
+            lines = lines + np.arange(offsets[-1])
+        return LineTable(
+            offsets=offsets,
+            identity=self.identity[lines],
+            **{name: getattr(self, name)[lines] for name in LINE_PARAMETERS},
+        )
+
+    def __eq__(self, other):
+        """Whether both tables hold the same lines of the same spectra."""
+        if not isinstance(other, LineTable):
+            return NotImplemented
+        names = ("offsets", "identity", *LINE_PARAMETERS)
+        return all(np.array_equal(getattr(self, n), getattr(other, n)) for n in names)
+
+    __hash__ = None
+
+    def __repr__(self):
+        """Name the numbers of spectra and lines, and the range of wavelengths."""
+        spectra = "1 spectrum" if self.n_spectra == 1 else f"{self.n_spectra} spectra"
+        if not self.n_lines:
+            return f"LineTable of {spectra}, no lines"
+        counts = np.diff(self.offsets)
+        each = f" ({counts.min()} to {counts.max()} each)" if self.n_spectra > 1 else ""
+        lines = "1 line" if self.n_lines == 1 else f"{self.n_lines} lines"
+        return (
+            f"LineTable of {spectra}, {lines}{each}, "
+            f"{self.center.min():.2f} to {self.center.max():.2f} Å"
+        )
+
+    @classmethod
+    def concatenate(cls, tables):
+        """Join tables, one spectrum after the other.
+
+        Parameters
+        ----------
+        tables : iterable of LineTable
+            Tables to join; identities are kept as they are.
+
+        Returns
+        -------
+        LineTable
+            All spectra of all tables.
+        """
+        tables = list(tables)
+        for position, table in enumerate(tables):
+            if not isinstance(table, LineTable):
+                raise TypeError(
+                    f"tables must hold LineTable only, but element {position} is a "
+                    f"{type(table).__name__}."
+                )
+        counts = [np.diff(table.offsets) for table in tables]
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate([[], *counts]))])
+        columns = {
+            name: np.concatenate([[], *(getattr(table, name) for table in tables)])
+            for name in LINE_PARAMETERS
+        }
+        identity = np.concatenate([np.empty(0, np.int64), *(table.identity for table in tables)])
+        return cls(offsets=offsets.astype(np.int64), identity=identity, **columns)
+
+    @classmethod
+    def from_state_dict(cls, source):
+        """Read lines from state dictionaries of blase.
+
+        Parameters
+        ----------
+        source : dict, path, or list of these
+            State dictionaries, or ``.pt`` files that hold one; one a spectrum. They hold
+            ``lam_centers`` (Å), ``amplitudes`` (ln a), ``sigma_widths`` (ln σ),
+            ``gamma_widths`` (ln γ), and optionally ``radial_velocity`` (km/s), which moves
+            the centres, and ``pre_line_centers``, the centres as detected: lines of equal
+            ones get equal identities.
+
+        Returns
+        -------
+        LineTable
+            One spectrum for each dictionary. Render with ``profile="blase"`` and
+            ``transmission="product"`` to see them as they were trained.
+
+        Raises
+        ------
+        ValueError
+            If an entry is missing, or a file holds anything but tensors and plain numbers.
+        """
+        sources = source if isinstance(source, list | tuple) else [source]
+        return cls.concatenate(cls._from_one_state_dict(each) for each in sources)
+
+    @classmethod
+    def _from_one_state_dict(cls, source):
+        """Read the lines of one spectrum."""
+        if isinstance(source, str | PathLike):
+            source = _load_state_dict(source)
+        missing = sorted(set(_BLASE_NAMES.values()) - set(source))
+        if missing:
+            raise ValueError(
+                f"the state dictionary lacks {missing}; it holds {sorted(source)}. Pass one that "
+                f"blase saved."
+            )
+        columns = {name: _to_numpy(source[blase]) for name, blase in _BLASE_NAMES.items()}
+        velocity = float(source.get("radial_velocity", 0.0))
+        columns["center"] = columns["center"] * (1.0 + velocity / SPEED_OF_LIGHT_KM_S)
+        identity = None
+        if "pre_line_centers" in source:
+            # The bits of a positive float32 as a whole number: equal exactly where the
+            # detected centres are, and in the same order.
+            detected = _to_numpy(source["pre_line_centers"]).astype(np.float32)
+            identity = detected.view(np.int32).astype(np.int64)
+        return cls(offsets=np.array([0, len(columns["center"])]), identity=identity, **columns)
+
+    def to_state_dict(self):
+        """Write the lines as state dictionaries of blase.
+
+        Returns
+        -------
+        dict, or list of dict for several spectra
+            float64 tensors under blase's names, for ``torch.save``.
+        """
+        import torch
+
+        if self.n_spectra != 1:
+            return [table.to_state_dict() for table in self]
+        state = {
+            blase: torch.tensor(getattr(self, name), dtype=torch.float64)
+            for name, blase in _BLASE_NAMES.items()
+        }
+        # blase multiplies the continuum by a + b x + c x² and moves lines by the velocity.
+        trivial = {"a_coeff": 1.0, "b_coeff": 0.0, "c_coeff": 0.0, "radial_velocity": 0.0}
+        for name, value in trivial.items():
+            state[name] = torch.tensor(value, dtype=torch.float64)
+        return state
+
+    def save(self, path):
+        """Write the table to an npz file of plain arrays.
+
+        Parameters
+        ----------
+        path : path
+            File to write; ``.npz`` is appended where it is missing.
+        """
+        np.savez(
+            fspath(path),
+            version=np.int64(FORMAT_VERSION),
+            offsets=self.offsets,
+            identity=self.identity,
+            **{name: getattr(self, name) for name in LINE_PARAMETERS},
+        )
+
+    @classmethod
+    def load(cls, path):
+        """Read a table that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The npz file.
+
+        Returns
+        -------
+        LineTable
+            The same table.
+
+        Raises
+        ------
+        ValueError
+            If the file is no table of lines, or of a later version.
+        """
+        with np.load(path, allow_pickle=False) as file:
+            names = ("version", "offsets", "identity", *LINE_PARAMETERS)
+            missing = [name for name in names if name not in file]
+            if missing:
+                raise ValueError(
+                    f"{path} is not a table of lines: it lacks {missing}; pass a file that "
+                    f"LineTable.save wrote."
+                )
+            version = int(file["version"])
+            if version > FORMAT_VERSION:
+                raise ValueError(
+                    f"{path} has version {version} of the format and this skphx reads up to "
+                    f"{FORMAT_VERSION}; update skphx."
+                )
+            return cls(**{name: file[name] for name in names[1:]})
+
+    def to_pandas(self, profile="pseudo-voigt"):
+        """Return the lines as a DataFrame of physical quantities.
+
+        Parameters
+        ----------
+        profile : {"pseudo-voigt", "voigt", "blase"}
+            Profile that the depth refers to.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a line: ``spectrum``, ``identity``, ``center`` (Å), ``amplitude`` (area,
+            Å: the equivalent width of a weak line), ``sigma``, ``gamma``, ``fwhm`` (Å),
+            ``optical_depth`` (of the line alone at its centre), ``depth`` (1 − exp of minus
+            that) and ``equivalent_width`` (of the line alone with exponential
+            transmission, Å).
+        """
+        import pandas
+
+        sigma, gamma = np.exp(self.log_sigma), np.exp(self.log_gamma)
+        amplitude = np.exp(self.log_amplitude)
+        peak = amplitude * get_profile(profile)(0.0, sigma, gamma)
+        return pandas.DataFrame(
+            {
+                "spectrum": np.repeat(np.arange(self.n_spectra), np.diff(self.offsets)),
+                "identity": self.identity,
+                "center": self.center,
+                "amplitude": amplitude,
+                "sigma": sigma,
+                "gamma": gamma,
+                "fwhm": total_fwhm(sigma, gamma),
+                "optical_depth": peak,
+                "depth": -np.expm1(-peak),
+                "equivalent_width": _equivalent_width(amplitude, sigma, gamma, profile),
+            }
+        )
+
+
+def _equivalent_width(amplitude, sigma, gamma, profile):
+    """Integral of 1 − exp(−a V(x)) over all x, Å."""
+    # x = s tan(u): the whole axis, with steps that follow the profile; the integrand over
+    # u is smooth and periodic, so that the plain sum converges fast.
+    n_points = 512
+    angle = (np.arange(n_points) + 0.5) * (np.pi / n_points) - 0.5 * np.pi
+    width = np.empty_like(amplitude)
+    shape = get_profile(profile)
+    for part in range(0, len(amplitude), 4096):
+        chosen = slice(part, part + 4096)
+        a, s, g = (value[chosen, None] for value in (amplitude, sigma, gamma))
+        peak = a * shape(0.0, s, g)
+        # A saturated core is flat as far as sqrt(a gamma / pi): stretch the axis with it.
+        scale = total_fwhm(s, g) * np.sqrt(1.0 + peak)
+        x = scale * np.tan(angle)
+        absorbed = -np.expm1(-a * shape(x, s, g))
+        jacobian = scale / np.cos(angle) ** 2
+        width[chosen] = (absorbed * jacobian).sum(1) * (np.pi / n_points)
+    return width
+
+
+def _check_offsets(offsets, n_lines):
+    """Return offsets as int64, rising from 0 to the number of lines."""
+    offsets = np.asarray(offsets)
+    if offsets.ndim != 1 or len(offsets) < 1 or offsets.dtype.kind not in "iu":
+        raise ValueError(
+            f"offsets must be a one-dimensional array of whole numbers, (n_spectra + 1,), got "
+            f"shape {offsets.shape} and dtype {offsets.dtype}."
+        )
+    if offsets[0] != 0 or offsets[-1] != n_lines or (np.diff(offsets) < 0).any():
+        raise ValueError(
+            f"offsets must rise from 0 to the number of lines, {n_lines}, got {offsets}; "
+            f"spectrum k owns lines offsets[k] to offsets[k + 1]."
+        )
+    return offsets.astype(np.int64, copy=False)
+
+
+def _to_numpy(value):
+    """Return a tensor or array as a float64 array on the host."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value, dtype=np.float64)
+
+
+def _load_state_dict(path):
+    """Read a ``.pt`` file without running any code that it may hold."""
+    from pickle import UnpicklingError
+
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds more than tensors and plain numbers, so reading it would run code from "
+            f"the file; save its state dictionary (model.state_dict()) and read that."
+        ) from error
+    if not isinstance(state, dict):
+        raise ValueError(
+            f"{path} holds a {type(state).__name__}, not a state dictionary; save "
+            f"model.state_dict()."
+        )
+    return state

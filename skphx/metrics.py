@@ -1,0 +1,203 @@
+"""How far predicted spectra and predicted stellar parameters are from the true ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+__all__ = ["ParameterErrors", "flux_rms", "mean_parameter_error", "parameter_errors"]
+
+
+def _as_pair(y_true, y_pred, columns):
+    """Both arrays as float64 of one two-dimensional shape; a single row may be flat."""
+    y_true = np.atleast_2d(np.asarray(y_true, dtype=np.float64))
+    y_pred = np.atleast_2d(np.asarray(y_pred, dtype=np.float64))
+    if y_true.shape != y_pred.shape or y_true.ndim != 2:
+        raise ValueError(
+            f"y_true and y_pred must have the same shape (n_spectra, {columns}), got "
+            f"{y_true.shape} and {y_pred.shape}."
+        )
+    for name, array in (("y_true", y_true), ("y_pred", y_pred)):
+        bad = ~np.isfinite(array)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise ValueError(
+                f"{name} must be finite, but row {row}, column {column} is "
+                f"{array[row, column]}; leave that spectrum or pixel out of both arrays."
+            )
+    return y_true, y_pred
+
+
+def flux_rms(y_true, y_pred, *, sample_weight=None, per_spectrum=False):
+    """Root mean square difference of flux, over the pixels of each spectrum.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_spectra, n_pixels) or (n_pixels,)
+        True and predicted flux, in the same unit.
+    sample_weight : array-like of shape (n_spectra,), or None
+        Weights of the spectra in the mean.
+    per_spectrum : bool
+        Return one value a spectrum in place of their mean.
+
+    Returns
+    -------
+    float or ndarray of shape (n_spectra,)
+        Mean over the spectra of each one's rms (not the rms of all pixels together, in which
+        a single bad spectrum would rule), or all of them; in the unit of the flux.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or a value is not finite.
+
+    Examples
+    --------
+    >>> from sklearn.metrics import make_scorer
+    >>> from skphx.metrics import flux_rms
+    >>> flux_rms([[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0], [0.5, 1.5]])
+    0.25
+    >>> scorer = make_scorer(flux_rms, greater_is_better=False)
+    """
+    y_true, y_pred = _as_pair(y_true, y_pred, "n_pixels")
+    rms = np.sqrt(np.mean((y_true - y_pred) ** 2, axis=1))
+    if per_spectrum:
+        return rms
+    check_consistent_length(rms, sample_weight)
+    return float(np.average(rms, weights=sample_weight))
+
+
+@dataclass(frozen=True)
+class ParameterErrors:
+    """Errors of inferred stellar parameters, one element a parameter.
+
+    Attributes
+    ----------
+    parameter_names : tuple of str
+        The parameters, in the order of the arrays.
+    mean_absolute : ndarray of shape (n_parameters,)
+        Mean of ``|predicted - true|``.
+    bias : ndarray of shape (n_parameters,)
+        Mean of ``predicted - true``.
+    scatter : ndarray of shape (n_parameters,)
+        Standard deviation of ``predicted - true`` about the bias.
+    n_spectra : int
+        Number of spectra.
+    """
+
+    parameter_names: tuple
+    mean_absolute: np.ndarray
+    bias: np.ndarray
+    scatter: np.ndarray
+    n_spectra: int
+
+    def as_dict(self):
+        """Return ``{parameter: {"mean_absolute": ..., "bias": ..., "scatter": ...}}``."""
+        return {
+            name: {
+                "mean_absolute": float(self.mean_absolute[column]),
+                "bias": float(self.bias[column]),
+                "scatter": float(self.scatter[column]),
+            }
+            for column, name in enumerate(self.parameter_names)
+        }
+
+    def __str__(self):
+        width = max(9, *(len(name) for name in self.parameter_names))
+        rows = [f"{'parameter':<{width}} {'mean abs':>10} {'bias':>10} {'scatter':>10}"]
+        for name, errors in self.as_dict().items():
+            figures = " ".join(f"{value:>10.4g}" for value in errors.values())
+            rows.append(f"{name:<{width}} {figures}")
+        return "\n".join(rows)
+
+
+def parameter_errors(y_true, y_pred, parameter_names=None):
+    """Mean absolute error, bias and scatter of each stellar parameter.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_spectra, n_parameters)
+        True and predicted parameters.
+    parameter_names : sequence of str, or None
+        One name a column; None stands for ``x0, x1, ...``.
+
+    Returns
+    -------
+    ParameterErrors
+        The errors, each in its parameter's unit; prints as a table.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a value is not finite, or names are too few or too many.
+
+    Examples
+    --------
+    >>> from skphx.metrics import parameter_errors
+    >>> true = [[5000, 4.0], [6000, 4.5]]
+    >>> print(parameter_errors(true, [[5010, 4.1], [5970, 4.6]], ("teff", "logg")))
+    parameter   mean abs       bias    scatter
+    teff              20        -10         20
+    logg             0.1        0.1          0
+    """
+    y_true, y_pred = _as_pair(y_true, y_pred, "n_parameters")
+    n_spectra, n_parameters = y_true.shape
+    if parameter_names is None:
+        parameter_names = [f"x{column}" for column in range(n_parameters)]
+    if len(parameter_names) != n_parameters:
+        raise ValueError(
+            f"parameter_names has {len(parameter_names)} names but y_true has {n_parameters} "
+            f"columns; give one name a column."
+        )
+    error = y_pred - y_true
+    return ParameterErrors(
+        parameter_names=tuple(parameter_names),
+        mean_absolute=np.mean(np.abs(error), axis=0),
+        bias=np.mean(error, axis=0),
+        scatter=np.std(error, axis=0),
+        n_spectra=n_spectra,
+    )
+
+
+def mean_parameter_error(y_true, y_pred, *, parameter, parameter_names=None):
+    """Mean absolute error of one stellar parameter: a single number, for scorers.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_spectra, n_parameters)
+        True and predicted parameters.
+    parameter : str or int
+        Name or column of the parameter.
+    parameter_names : sequence of str, or None
+        One name a column; None stands for ``x0, x1, ...``.
+
+    Returns
+    -------
+    float
+        Mean absolute error, in the parameter's unit.
+
+    Raises
+    ------
+    ValueError
+        If there is no such parameter, or as `parameter_errors`.
+
+    Examples
+    --------
+    >>> from sklearn.metrics import make_scorer
+    >>> from skphx.metrics import mean_parameter_error
+    >>> mean_parameter_error([[5000, 4.0]], [[5010, 4.1]], parameter=0)
+    10.0
+    >>> scorer = make_scorer(mean_parameter_error, greater_is_better=False, parameter="teff",
+    ...                      parameter_names=("teff", "logg", "feh"))
+    """
+    errors = parameter_errors(y_true, y_pred, parameter_names)
+    names = errors.parameter_names
+    if isinstance(parameter, str):
+        if parameter not in names:
+            raise ValueError(f"parameter must be one of {names}, got {parameter!r}.")
+        parameter = names.index(parameter)
+    elif not 0 <= parameter < len(names):
+        raise ValueError(
+            f"parameter must be a column from 0 to {len(names) - 1}, got {parameter}."
+        )
+    return float(errors.mean_absolute[parameter])
