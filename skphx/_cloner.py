@@ -13,9 +13,13 @@ from sklearn.utils.validation import (
 from tqdm import tqdm
 
 from skphx._validation import check_wavelength
-from skphx.lines.detection import detect_lines, guess_line_parameters
-from skphx.lines.matching import assign_lines, match_lines
-from skphx.lines.table import LINE_PARAMETERS, LineTable
+from skphx.lines import (
+    LineTable,
+    assign_lines,
+    clone_spectrum,
+    match_lines,
+)
+from skphx.lines.table import LINE_PARAMETERS
 
 
 class VoigtCloner(TransformerMixin, BaseEstimator):
@@ -35,13 +39,13 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         Least prominence of a detected line, in units of the continuum.
     wing_cut : int or None, default=None
         Number of pixels around its centre on which a line is summed; None sums the whole wing.
-    optimizer : {"adam"}, default="adam"
-        How lines are fitted: ``"adam"`` is the paper's, Adam with amsgrad on the mean squared
-        error, centres free in Å.
+    optimizer : {"levenberg-marquardt", "adam"}, default="levenberg-marquardt"
+        How lines are fitted: second-order least squares, or the paper's Adam with amsgrad on
+        the mean squared error, centres free in Å.
     n_epochs : int, default=100
-        Steps of the optimizer.
+        Steps of the optimizer; Levenberg-Marquardt stops earlier where it has converged.
     learning_rate : float, default=0.05
-        Step size of the optimizer, in the units of the line parameters.
+        Step size of Adam, in the units of the line parameters.
     profile : {"pseudo-voigt", "voigt", "blase"}, default="pseudo-voigt"
         Shape of a line, see :func:`skphx.lines.render_flux`.
     transmission : {"exponential", "product"}, default="exponential"
@@ -55,6 +59,12 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         never cloned twice.
     verbose : int, default=0
         Above 0, a progress bar over the spectra.
+    target_rms : float or None, default=0.001
+        Lines are added where the residual shows missing absorption until the root mean square
+        of clone minus flux is this small, or nothing is left to add; None fits the detected
+        lines only, as the paper does.
+    max_lines : int or None, default=None
+        Largest number of lines to which a spectrum's clone may grow.
     tolerance : int, default=2
         Detections of different spectra at most this many pixels from a common centre are the
         same line; 0 is the paper's identity, equality of the detected pixel.
@@ -113,7 +123,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         wavelength=None,
         prominence=0.005,
         wing_cut=None,
-        optimizer="adam",
+        optimizer="levenberg-marquardt",
         n_epochs=100,
         learning_rate=0.05,
         profile="pseudo-voigt",
@@ -123,6 +133,8 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         memory=None,
         verbose=0,
         *,
+        target_rms=0.001,
+        max_lines=None,
         tolerance=2,
         min_distance=4,
         edge=0.0,
@@ -139,6 +151,8 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.memory = memory
         self.verbose = verbose
+        self.target_rms = target_rms
+        self.max_lines = max_lines
         self.tolerance = tolerance
         self.min_distance = min_distance
         self.edge = edge
@@ -164,14 +178,34 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             If a parameter is out of its range, `wavelength` does not fit the spectra, or a
             spectrum is not finite or nowhere positive.
         """
-        self._check_parameters()
-        X = self._check_spectra(X, reset=True)
-        self.wavelength_ = check_wavelength(self.wavelength, X.shape[1])
-        pixels = [self._detect(flux)[0] for flux in X]
-        self.line_pixels_ = match_lines(pixels, X.shape[1], tolerance=self.tolerance)
-        self.line_centers_ = self.wavelength_[self.line_pixels_]
-        self.n_lines_ = len(self.line_pixels_)
+        X = self._start_fit(X)
+        self._learn_lines(self._clone(X))
         return self
+
+    def fit_transform(self, X, y=None):
+        """Fit, and transform the same spectra, which are cloned only once.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Normalised flux, continuum about 1, dimensionless.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, 4 * n_lines)
+            As :meth:`transform`.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As :meth:`fit` and :meth:`transform`.
+        """
+        X = self._start_fit(X)
+        clones = self._clone(X)
+        self._learn_lines(clones)
+        return self._to_columns(self._to_table(clones))
 
     def transform(self, X):
         """Fit the lines of each spectrum and put them into the columns of the common list.
@@ -196,14 +230,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         RuntimeError
             If the parameters of a line run off to infinity.
         """
-        table = self.line_table(X)
-        lines = np.full((table.n_spectra, self.n_lines_, len(LINE_PARAMETERS)), np.nan)
-        spectrum = np.repeat(np.arange(table.n_spectra), np.diff(table.offsets))
-        known = table.identity >= 0
-        lines[spectrum[known], table.identity[known]] = np.column_stack(
-            [getattr(table, name)[known] for name in LINE_PARAMETERS]
-        )
-        return lines.reshape(table.n_spectra, -1)
+        return self._to_columns(self.line_table(X))
 
     def line_table(self, X):
         """Fit the lines of each spectrum and return all of them as a ragged table.
@@ -224,24 +251,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             As :meth:`transform`.
         """
         check_is_fitted(self)
-        X = self._check_spectra(X, reset=False)
-        clone_spectrum = check_memory(self.memory).cache(_clone_spectrum)
-        fitted = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(clone_spectrum)(self.wavelength_, flux, *self._settings()) for flux in X
-        )
-        fitted = list(
-            tqdm(fitted, total=len(X), desc="cloning", unit="spectrum", disable=not self.verbose)
-        )
-        lines = np.concatenate([lines for _, lines in fitted])
-        identity = [
-            assign_lines(pixel, self.line_pixels_, tolerance=self.tolerance)
-            for pixel, _ in fitted
-        ]
-        return LineTable(
-            offsets=np.cumsum([0, *(len(lines) for _, lines in fitted)]),
-            identity=np.concatenate(identity),
-            **{name: lines[:, k] for k, name in enumerate(LINE_PARAMETERS)},
-        )
+        return self._to_table(self._clone(self._check_spectra(X, reset=False)))
 
     def inverse_transform(self, X):
         """Render the flux of tables of lines.
@@ -273,15 +283,8 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
                 f"X must have {n_columns} columns, four for each of the {self.n_lines_} lines "
                 f"learned at fit, got {X.shape[1]}; pass what transform returned."
             )
-        lines = X.reshape(len(X), self.n_lines_, len(LINE_PARAMETERS))
-        return render_lines(
-            self.wavelength_,
-            lines,
-            profile=self.profile,
-            transmission=self.transmission,
-            wing_cut=self.wing_cut,
-            device=self.device,
-        )
+        table = LineTable.from_dense(X.reshape(len(X), self.n_lines_, len(LINE_PARAMETERS)))
+        return table.render(self.wavelength_, device=self.device, **self._render_settings())
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` returns.
@@ -325,7 +328,11 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         check_scalar(self.min_distance, "min_distance", int, min_val=1)
         check_scalar(self.edge, "edge", (float, int), min_val=0)
         if self.wing_cut is not None:
-            check_scalar(self.wing_cut, "wing_cut", int, min_val=1)
+            check_scalar(self.wing_cut, "wing_cut", int, min_val=2)
+        if self.max_lines is not None:
+            check_scalar(self.max_lines, "max_lines", int, min_val=0)
+        if self.target_rms is not None:
+            check_scalar(self.target_rms, "target_rms", (float, int), min_val=0)
 
     def _check_spectra(self, X, *, reset):
         X = validate_data(self, X, dtype=np.float64, reset=reset)
@@ -339,66 +346,62 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             )
         return X
 
-    def _detect(self, flux):
-        return detect_lines(self.wavelength_, flux, **self._settings()[0])
+    def _start_fit(self, X):
+        self._check_parameters()
+        X = self._check_spectra(X, reset=True)
+        self.wavelength_ = check_wavelength(self.wavelength, X.shape[1])
+        return X
 
-    def _settings(self):
-        detection = {
+    def _clone(self, X):
+        """Lines and detected pixels of each spectrum, from the cache where they are known."""
+        clone_one = check_memory(self.memory).cache(clone_spectrum)
+        settings = {
             "prominence": self.prominence,
             "distance": self.min_distance,
             "edge": self.edge,
-        }
-        fitting = {
+            "target_rms": self.target_rms,
+            "max_lines": self.max_lines,
             "optimizer": self.optimizer,
             "n_epochs": self.n_epochs,
             "learning_rate": self.learning_rate,
+            "device": self.device,
+            **self._render_settings(),
+        }
+        clones = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            delayed(clone_one)(self.wavelength_, flux, **settings) for flux in X
+        )
+        progress = tqdm(
+            clones, total=len(X), desc="cloning", unit="spectrum", disable=not self.verbose
+        )
+        return [(lines, detected) for lines, detected, _ in progress]
+
+    def _learn_lines(self, clones):
+        detected = [pixels for _, pixels in clones]
+        self.line_pixels_ = match_lines(
+            detected, len(self.wavelength_), tolerance=self.tolerance
+        )
+        self.line_centers_ = self.wavelength_[self.line_pixels_]
+        self.n_lines_ = len(self.line_pixels_)
+
+    def _to_table(self, clones):
+        lines = np.concatenate([lines for lines, _ in clones])
+        identity = [
+            assign_lines(detected, self.line_pixels_, tolerance=self.tolerance)
+            for _, detected in clones
+        ]
+        return LineTable(
+            offsets=np.cumsum([0, *(len(lines) for lines, _ in clones)]),
+            identity=np.concatenate(identity),
+            **{name: lines[:, k] for k, name in enumerate(LINE_PARAMETERS)},
+        )
+
+    def _to_columns(self, table):
+        dense = table.to_dense(self.n_lines_)
+        return dense.reshape(table.n_spectra, len(LINE_PARAMETERS) * self.n_lines_)
+
+    def _render_settings(self):
+        return {
             "profile": self.profile,
             "transmission": self.transmission,
             "wing_cut": self.wing_cut,
-            "device": self.device,
         }
-        return detection, fitting
-
-
-def render_lines(wavelength, lines, *, device="cpu", **render):
-    """Render flux from a dense array of lines in which NaN marks an absent line.
-
-    Parameters
-    ----------
-    wavelength : ndarray of shape (n_pixels,)
-        Pixel centres in Å.
-    lines : ndarray of shape (n_spectra, n_lines, 4)
-        Centre (Å), ln area, ln sigma, ln gamma (Å); NaN where absent.
-    device : str
-        torch device.
-    **render
-        `profile`, `transmission` and `wing_cut` of :func:`skphx.lines.render_flux`.
-
-    Returns
-    -------
-    ndarray of shape (n_spectra, n_pixels)
-        Flux, dimensionless.
-    """
-    import torch
-
-    from skphx.lines.render import render_flux
-
-    present = np.isfinite(lines).all(axis=2)
-    offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
-    # The copies make writable memory of arrays that were opened read-only from a file.
-    wavelength, lines = (
-        torch.as_tensor(array.copy(), device=device) for array in (wavelength, lines[present])
-    )
-    with torch.no_grad():
-        flux = render_flux(wavelength, *lines.T, offsets=offsets, **render)
-    return flux.cpu().numpy()
-
-
-def _clone_spectrum(wavelength, flux, detection, fitting):
-    """Detect and fit the lines of one spectrum: the unit that is cached and spread over jobs."""
-    from skphx.lines.fitting import fit_lines
-
-    pixel, depth, fwhm = detect_lines(wavelength, flux, **detection)
-    guess = guess_line_parameters(depth, fwhm, transmission=fitting["transmission"])
-    start = np.column_stack([wavelength[pixel], *guess])
-    return pixel, fit_lines(wavelength, flux, start, **fitting)[0]

@@ -125,7 +125,7 @@ def make_stellar_estimator(
 
 CONFIGURATIONS = {
     "paper": {
-        "continuum": {},
+        "continuum": {"anchors": "peaks", "n_iterations": 0},
         "cloner": {
             "prominence": 0.005,
             "wing_cut": 6000,
@@ -134,6 +134,7 @@ CONFIGURATIONS = {
             "learning_rate": 0.05,
             "profile": "pseudo-voigt",
             "transmission": "product",
+            "target_rms": None,
             "tolerance": 0,
             "min_distance": 4,
             "edge": 30.0,

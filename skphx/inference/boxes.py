@@ -105,4 +105,4 @@ def resolve_boxes(bounds, default, n_spectra, *, grid_bounds, parameter_names):
                 f"{problem}, whose {parameter_names[column]} runs from "
                 f"{grid_bounds[column, 0]:g} to {grid_bounds[column, 1]:g}; correct the box."
             )
-    return np.clip(boxes, grid_bounds[:, 0], grid_bounds[:, 1])
+    return np.clip(boxes, grid_bounds[:, :1], grid_bounds[:, 1:])

@@ -5,11 +5,13 @@ from importlib import import_module
 _HOME_OF_NAME = {
     "LineTable": "skphx.lines.table",
     "assign_lines": "skphx.lines.matching",
+    "clone_spectrum": "skphx.lines.fitting",
     "detect_lines": "skphx.lines.detection",
     "fit_lines": "skphx.lines.fitting",
     "guess_line_parameters": "skphx.lines.detection",
     "match_lines": "skphx.lines.matching",
     "optical_depth": "skphx.lines.render",
+    "render_jvp": "skphx.lines.render",
     "render_flux": "skphx.lines.render",
     "blase_voigt": "skphx.lines.profile",
     "pseudo_voigt": "skphx.lines.profile",

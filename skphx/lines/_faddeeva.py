@@ -17,6 +17,7 @@ class _Faddeeva(torch.autograd.Function):
         """Evaluate by modified trapezoidal rules."""
         w = _evaluate(z.detach())
         ctx.save_for_backward(z)
+        ctx.save_for_forward(z)
         return w
 
     @staticmethod
@@ -25,6 +26,12 @@ class _Faddeeva(torch.autograd.Function):
         (z,) = ctx.saved_tensors
         derivative = -2.0 * z * faddeeva(z) + 2j / math.sqrt(math.pi)
         return grad * derivative.conj()
+
+    @staticmethod
+    def jvp(ctx, change):
+        """Change of w as z changes."""
+        (z,) = ctx.saved_tensors
+        return change * (-2.0 * z * _evaluate(z) + 2j / math.sqrt(math.pi))
 
 
 def _evaluate(z):

@@ -9,6 +9,7 @@ import torch
 from scipy import fft
 
 from skphx.lines import _kernels_numba as compiled
+from skphx.lines import _spline_numba as splines
 from skphx.lines._series import GAUSSIAN
 from skphx.lines._spline import N_TAYLOR, ORDER
 
@@ -110,16 +111,57 @@ def near_adjoint(kind, targets, center, lo, hi, near, inner, inverse_square, gra
     return d_center, d_near, d_inner
 
 
+def near_tangent(
+    kind,
+    targets,
+    center,
+    reach,
+    lo,
+    hi,
+    near,
+    inner,
+    inverse_square,
+    d_center,
+    d_near,
+    d_inner,
+    out,
+):
+    """Add to `out` how the cores change along the d_ tensors."""
+    with _threads(int((hi - lo).sum())):
+        compiled.near_tangent(
+            kind,
+            targets.numpy(),
+            center.numpy(),
+            reach,
+            lo.numpy(),
+            hi.numpy(),
+            near.numpy(),
+            _polynomials(kind, inner, len(center)),
+            inverse_square,
+            d_center.numpy(),
+            d_near.numpy(),
+            _polynomials(kind, d_inner, len(center)),
+            out.numpy(),
+        )
+
+
+def spread_tangent(position, weight, d_position, d_weight, mesh):
+    """Add to the mesh how `spread` changes along the d_ tensors."""
+    splines.spread_tangent(
+        position.numpy(), weight.numpy(), d_position.numpy(), d_weight.numpy(), mesh.numpy()
+    )
+
+
 def spread(position, weight, mesh):
     """Add weights, (n_lines, n_terms), to a mesh, (n_terms, n_nodes)."""
-    compiled.spread(position.numpy(), weight.numpy(), mesh.numpy())
+    splines.spread(position.numpy(), weight.numpy(), mesh.numpy())
 
 
 def spread_adjoint(position, weight, mesh):
     """Return gradients of positions and weights from those of the mesh."""
     d_position, d_weight = torch.zeros_like(position), torch.zeros_like(weight)
     with _threads(20 * weight.numel()):
-        compiled.spread_adjoint(
+        splines.spread_adjoint(
             position.numpy(), weight.numpy(), mesh.numpy(), d_position.numpy(), d_weight.numpy()
         )
     return d_position, d_weight
@@ -128,7 +170,7 @@ def spread_adjoint(position, weight, mesh):
 def interpolate(targets, origin, inverse_step, mesh, out):
     """Add the spline with coefficients `mesh` at the targets to `out`."""
     with _threads(10 * len(targets)):
-        compiled.interpolate(targets.numpy(), origin, inverse_step, mesh.numpy(), out.numpy())
+        splines.interpolate(targets.numpy(), origin, inverse_step, mesh.numpy(), out.numpy())
 
 
 def interpolate_adjoint(targets, origin, inverse_step, grad, mesh):
@@ -141,7 +183,7 @@ def interpolate_adjoint(targets, origin, inverse_step, grad, mesh):
         edges = np.array([0, len(targets)])
     with _threads(10 * len(targets)):
         for parity in (0, 1):
-            compiled.interpolate_adjoint(targets, origin, inverse_step, grad, edges, parity, mesh)
+            splines.interpolate_adjoint(targets, origin, inverse_step, grad, edges, parity, mesh)
 
 
 def rfft(array, length):

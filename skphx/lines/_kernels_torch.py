@@ -93,6 +93,46 @@ def near_adjoint(kind, targets, center, lo, hi, near, inner, inverse_square, gra
     return (*totals, None) if not has_inner else tuple(totals)
 
 
+def near_tangent(
+    kind,
+    targets,
+    center,
+    reach,
+    lo,
+    hi,
+    near,
+    inner,
+    inverse_square,
+    d_center,
+    d_near,
+    d_inner,
+    out,
+):
+    """Add to `out` how the cores change along the d_ tensors."""
+    has_inner = kind != _series.GAUSSIAN and inner is not None
+    primals = [center, near, inner] if has_inner else [center, near]
+    tangents = [d_center, d_near, d_inner] if has_inner else [d_center, d_near]
+    for lines, at in _pairs(lo, hi):
+        own = [leaf[lines].requires_grad_() for leaf in primals]
+        with torch.enable_grad():
+            polynomial = own[2] if has_inner else None
+            core = _core(kind, targets[at] - own[0], own[1], polynomial, inverse_square)
+        # Pairs are independent: the slopes of each, times how its line moves.
+        slopes = torch.autograd.grad(core.sum(), own)
+        change = torch.zeros_like(core)
+        for slope, tangent in zip(slopes, tangents, strict=True):
+            product = slope * tangent[lines]
+            change += product.sum(1) if product.ndim > 1 else product
+        out.index_add_(0, at, change.detach())
+
+
+def spread_tangent(position, weight, d_position, d_weight, mesh):
+    """Add to the mesh how `spread` changes along the d_ tensors."""
+    nodes, value, slope = _weights(position)
+    change = d_weight.T[:, :, None] * value + (weight * d_position[:, None]).T[:, :, None] * slope
+    mesh.index_add_(1, nodes.reshape(-1), change.reshape(len(mesh), -1))
+
+
 def _weights(position):
     """First node, and B-spline weights and their slopes, of points on a mesh."""
     cell = torch.floor(position)

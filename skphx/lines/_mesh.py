@@ -2,7 +2,7 @@
 
 Beyond a radius R a line is its far series, and inside R a polynomial continues that
 smoothly. This smooth part is the same kernel for every line of one R, so that it is spread
-on a mesh of step R / 10, convolved by FFT and interpolated; what remains of the line within
+on a mesh of step R / 12, convolved by FFT and interpolated; what remains of the line within
 R is summed directly. Broad lines take a larger R, a power of two, and a coarser mesh; their
 cores are summed on a mesh as well. Splines of one mesh are splines of the next finer one, so
 all meshes join on the finest, from which the pixels are read. Every step is linear in what
@@ -13,64 +13,14 @@ References
 .. [1] Essmann, U. et al. 1995, J. Chem. Phys. 103, 8577 (smooth particle mesh).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from skphx.lines import _series, _spline
-
-# Nodes of a mesh on either side of the pixels; even, so that meshes stay aligned.
-_MARGIN = 40
-
-# A line further outside than this many steps goes to a coarser mesh, which it reaches.
-_OUTSIDE = _MARGIN - _spline.ORDER
-
-# Costs of one node and of one core's target, in the same unit; measured.
-_NODE_COST = 60.0
-_TARGET_COST = 1.5
-
-_PIXELS = -(1 << 20)
+from skphx.lines._plan import MARGIN, PIXELS, Plan, make_group, make_plan, window_starts
 
 # False runs torch's operations on the CPU, too: slower, and equal to rounding.
 COMPILED = True
-
-
-@dataclass
-class Group:
-    """Cores of one part that share a radius and are summed at the same targets."""
-
-    part: int
-    target: int
-    lines: torch.Tensor
-    lo: torch.Tensor
-    hi: torch.Tensor
-    reach: float
-    inverse_square: float
-    depth: torch.Tensor
-
-
-@dataclass
-class Mesh:
-    """One rung of the ladder: nodes at ``origin + step * (0, 1, …, n_nodes − 1)``."""
-
-    level: int
-    origin: float
-    step: float
-    n_nodes: int
-    length: int
-    spread: list
-    groups: list
-
-
-@dataclass
-class Plan:
-    """What is summed where, for one spectrum; meshes from coarse to fine."""
-
-    meshes: list
-    groups: list
-    levels: list
-    products: bool
 
 
 def sum_lines(wavelength, center, log_amplitude, log_sigma, log_gamma, profile, transmission):
@@ -125,21 +75,10 @@ def sum_windows(
                 lo = np.maximum(lo, np.searchsorted(wavelength, host - part.reach))
                 hi = np.minimum(hi, np.searchsorted(wavelength, host + part.reach, side="right"))
             groups.append(
-                _make_group(number, _PIXELS, lo, hi, wavelength, host, part, center.device)
+                make_group(number, PIXELS, lo, hi, wavelength, host, part, center.device)
             )
     plan = Plan([], groups, [None] * len(parts), transmission == "product")
     return _run(plan, parts, wavelength, center)
-
-
-def window_starts(wavelength, center, wing_cut):
-    """First pixel of each line's window, as blase chooses it.
-
-    A window holds pixels start … start + wing_cut − 2 and start + wing_cut: blase rounds
-    ``linspace(start, start + wing_cut, wing_cut)`` down, which leaves the last but one out.
-    Windows that would pass an end are moved inside.
-    """
-    start = np.searchsorted(wavelength, center) - wing_cut // 2
-    return np.clip(start, 0, max(len(wavelength) - 1 - wing_cut, 0))
 
 
 def _sort(center, *others):
@@ -160,202 +99,80 @@ def _run(plan, parts, wavelength, center):
     return _LineSum.apply(plan, [part.kind for part in parts], pixels, center, *tensors)
 
 
-def _log2_ceil(value):
-    """Smallest whole k with 2^k >= value; very small values count as 2^-60."""
-    return np.ceil(np.log2(np.maximum(value, 2.0**-60))).astype(np.int64)
-
-
-def make_plan(wavelength, center, parts, device):
-    """Decide each line's radius, and where its core is summed.
-
-    Parameters
-    ----------
-    wavelength : ndarray of shape (n_pixels,)
-        Pixel centres, Å.
-    center : ndarray of shape (n_lines,)
-        Line centres, Å, not falling.
-    parts : list of Part
-        The lines' parts.
-    device : torch.device
-        Where the sums will run.
-
-    Returns
-    -------
-    Plan
-        Meshes and groups of lines.
-    """
-    first, last = float(wavelength[0]), float(wavelength[-1])
-    span = last - first
-    pixel = span / (len(wavelength) - 1)
-    outside = np.maximum(np.maximum(first - center, center - last), 0.0)
-    needed = [
-        None
-        if part.far is None
-        else np.maximum(
-            _log2_ceil(part.scale * (_series.RADIUS_PER_SCALE / _spline.RADIUS)),
-            _log2_ceil(outside / _OUTSIDE),
-        )
-        for part in parts
-    ]
-    finest = _choose_finest([each for each in needed if each is not None], span, pixel, wavelength)
-    levels = [None if each is None else np.maximum(each, finest) for each in needed]
-
-    pending = {}
-    for number, (part, level) in enumerate(zip(parts, levels, strict=True)):
-        reach = part.reach if level is None else _spline.RADIUS * 2.0**level
-        inside = outside < reach
-        target = np.floor(np.log2(np.maximum(part.step, 2.0**-60))).astype(np.int64)
-        target = _choose_targets(target, reach, inside, span, pixel)
-        bins = _log2_ceil(reach) if level is None else level
-        key = (target - _PIXELS) * (1 << 12) + bins + 128
-        for one in np.unique(key[inside]):
-            lines = np.flatnonzero(inside & (key == one))
-            pending.setdefault(int(target[lines[0]]), []).append((number, lines, reach[lines]))
-
-    used = {int(one) for level in levels if level is not None for one in np.unique(level)}
-    used |= set(pending) - {_PIXELS}
-    meshes = []
-    for level in range(max(used, default=0), min(used, default=1) - 1, -1):
-        step = 2.0**level
-        n_nodes = int(np.ceil(span / step)) + 2 * _MARGIN + 1
-        mesh = Mesh(
-            level=level,
-            origin=first - _MARGIN * step,
-            step=step,
-            n_nodes=n_nodes,
-            length=_fast_length(2 * n_nodes),
-            spread=[],
-            groups=[],
-        )
-        for number, own in enumerate(levels):
-            if own is not None:
-                lines = np.flatnonzero(own == level)
-                if len(lines):
-                    mesh.spread.append((number, torch.as_tensor(lines, device=device)))
-        nodes = mesh.origin + step * np.arange(n_nodes)
-        for number, lines, reach in pending.get(level, []):
-            mesh.groups.append(
-                _near_group(number, level, lines, reach, nodes, center, parts[number], device)
-            )
-        meshes.append(mesh)
-    groups = [
-        _near_group(number, _PIXELS, lines, reach, wavelength, center, parts[number], device)
-        for number, lines, reach in pending.get(_PIXELS, [])
-    ]
-    products = any(
-        part.kind in (_series.PSEUDO_VOIGT_PRODUCT, _series.VOIGT_PRODUCT) for part in parts
-    )
-    return Plan(meshes, groups, levels, products)
-
-
-def _fast_length(n):
-    """Length of at least n whose FFT is fast."""
-    from scipy.fft import next_fast_len
-
-    return next_fast_len(int(n), real=True)
-
-
-def _choose_finest(needed, span, pixel, wavelength):
-    """Finest level in use: where finer nodes cost more than they save of the cores."""
-    if not needed or not any(len(each) for each in needed):
-        return 0
-    # Never many more nodes than pixels, however narrow the lines.
-    lowest = int(np.ceil(np.log2(span / (2.0 * len(wavelength) + 1000.0))))
-    needed = np.maximum(np.concatenate(needed), lowest)
-    levels, counts = np.unique(needed, return_counts=True)
-    costs = []
-    for level in levels:
-        targets = 2.0 * _spline.RADIUS * 2.0 ** np.maximum(levels, level) / pixel
-        nodes = span / 2.0**level + 2 * _MARGIN
-        costs.append(_TARGET_COST * (counts * targets).sum() + _NODE_COST * nodes)
-    return int(levels[np.argmin(costs)])
-
-
-def _choose_targets(target, reach, inside, span, pixel):
-    """Send cores to meshes where those are coarser than the pixels and it pays."""
-    result = np.full_like(target, _PIXELS)
-    for level in np.unique(target[inside & (2.0**target > 1.5 * pixel)]):
-        lines = inside & (target == level)
-        saved = 2.0 * np.minimum(reach[lines], span).sum() * (1.0 / pixel - 2.0 ** -float(level))
-        if _TARGET_COST * saved > _NODE_COST * (span / 2.0**level + 2 * _MARGIN):
-            result[lines] = level
-    return result
-
-
-def _near_group(number, target, lines, reach, targets, center, part, device):
-    """Group lines that share a radius, or a reach: which targets does each core touch."""
-    own = center[lines]
-    lo = np.searchsorted(targets, own - reach)
-    hi = np.searchsorted(targets, own + reach, side="right")
-    group = _make_group(number, target, lo, hi, targets, own, part, device, lines)
-    if part.far is not None:
-        group.inverse_square = float(1.0 / reach[0] ** 2)
-    return group
-
-
-def _make_group(number, target, lo, hi, targets, center, part, device, lines=None):
-    """Group lines whose cores touch targets ``lo:hi``; all lines if none are named."""
-    if lines is None:
-        lines = np.arange(len(center))
-    touched = hi > lo
-    lines, lo, hi, center = lines[touched], lo[touched], hi[touched], center[touched]
-    reach = 0.0
-    if len(lines):
-        reach = max((center - targets[lo]).max(), (targets[hi - 1] - center).max())
-
-    def send(array):
-        return torch.as_tensor(array, device=device)
-
-    return Group(
-        part=number,
-        target=target,
-        lines=send(lines),
-        lo=send(lo),
-        hi=send(hi),
-        # The kernels search by distance: leave room for rounding.
-        reach=float(reach) * (1.0 + 1e-9) + 1e-9,
-        inverse_square=0.0,
-        depth=send(part.depth[lines]),
-    )
-
-
 class _LineSum(torch.autograd.Function):
-    """The sum over cores and meshes, and its exact adjoint."""
+    """The sum over cores and meshes, its exact adjoint, and its tangents."""
 
     @staticmethod
     def forward(ctx, plan, kinds, pixels, center, *tensors):
         """Sum all parts of all lines at the pixels."""
         ctx.plan, ctx.kinds, ctx.pixels = plan, kinds, pixels
         ctx.save_for_backward(center, *tensors)
+        ctx.save_for_forward(center, *tensors)
         kernels = _kernels_for(pixels)
         center = center.detach()
         near, far = _split(tensors)
         weights, inner = _mesh_weights(plan, far)
-        coefficients = None
-        for mesh in plan.meshes:
-            coefficients = _refine(coefficients, mesh, pixels)
-            if not mesh.spread and not mesh.groups:
-                continue
-            kernel, spline = _transforms(mesh.length, pixels.device)
-            total = 0.0
-            if mesh.spread:
-                charge = pixels.new_zeros((_series.N_TERMS, mesh.length))
-                for part, lines in mesh.spread:
-                    position = (center[lines] - mesh.origin) / mesh.step
-                    kernels.spread(position, weights[part][lines], charge)
-                total = (kernels.rfft(charge, mesh.length) * kernel).sum(0)
-            if mesh.groups:
-                nodes = _nodes(mesh, pixels)
-                values = pixels.new_zeros(mesh.length)
-                _add_cores(kernels, mesh.groups, nodes, center, near, inner, kinds, plan, values)
-                total = total + kernels.rfft(values, mesh.length) / spline
-            coefficients += kernels.irfft(total, mesh.length)[: mesh.n_nodes]
-        depth = torch.zeros_like(pixels)
-        _add_cores(kernels, plan.groups, pixels, center, near, inner, kinds, plan, depth)
-        if coefficients is not None:
-            mesh = plan.meshes[-1]
-            kernels.interpolate(pixels, mesh.origin, 1.0 / mesh.step, coefficients, depth)
-        return depth
+
+        def add_charges(mesh, charge):
+            for part, lines in mesh.spread:
+                position = (center[lines] - mesh.origin) / mesh.step
+                kernels.spread(position, weights[part][lines], charge)
+
+        def add_cores(groups, targets, out):
+            _add_cores(kernels, groups, targets, center, near, inner, kinds, plan, out)
+
+        return _climb(kernels, plan, pixels, add_charges, add_cores)
+
+    @staticmethod
+    def jvp(ctx, _plan, _kinds, _pixels, d_center, *tangents):
+        """Change of the sum as the lines move: the steps of `forward`, linearised."""
+        plan, kinds, pixels = ctx.plan, ctx.kinds, ctx.pixels
+        center, *tensors = ctx.saved_tensors
+        kernels = _kernels_for(pixels)
+        center = center.detach()
+        d_center = torch.zeros_like(center) if d_center is None else d_center.contiguous()
+        near, far = _split(tensors)
+        tangents = [
+            torch.zeros_like(value) if change is None and value is not None else change
+            for value, change in zip(
+                (*near, *far), (*tangents[0::2], *tangents[1::2]), strict=True
+            )
+        ]
+        d_near, d_far = tangents[: len(near)], tangents[len(near) :]
+        weights, inner = _mesh_weights(plan, far)
+        d_weights, d_inner = _mesh_weights(plan, d_far)
+
+        def add_charges(mesh, charge):
+            for part, lines in mesh.spread:
+                position = (center[lines] - mesh.origin) / mesh.step
+                kernels.spread_tangent(
+                    position,
+                    weights[part][lines],
+                    d_center[lines] / mesh.step,
+                    d_weights[part][lines],
+                    charge,
+                )
+
+        def add_cores(groups, targets, out):
+            for group in groups:
+                part, lines = group.part, group.lines
+                kernels.near_tangent(
+                    kinds[part],
+                    targets,
+                    center[lines],
+                    group.reach,
+                    group.lo,
+                    group.hi,
+                    near[part][lines],
+                    None if inner[part] is None else inner[part][lines],
+                    group.inverse_square,
+                    d_center[lines],
+                    d_near[part][lines],
+                    None if inner[part] is None else d_inner[part][lines],
+                    out[: len(targets)],
+                )
+
+        return _climb(kernels, plan, pixels, add_charges, add_cores)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -403,6 +220,32 @@ class _LineSum(torch.autograd.Function):
             gradients.append(d_near[part])
             gradients.append(None if level is None else d_weights[part] * _units(level, center))
         return (None, None, None, d_center, *gradients)
+
+
+def _climb(kernels, plan, pixels, add_charges, add_cores):
+    """Fill the meshes from coarse to fine, and read the pixels from the finest."""
+    coefficients = None
+    for mesh in plan.meshes:
+        coefficients = _refine(coefficients, mesh, pixels)
+        if not mesh.spread and not mesh.groups:
+            continue
+        kernel, spline = _transforms(mesh.length, pixels.device)
+        total = 0.0
+        if mesh.spread:
+            charge = pixels.new_zeros((_series.N_TERMS, mesh.length))
+            add_charges(mesh, charge)
+            total = (kernels.rfft(charge, mesh.length) * kernel).sum(0)
+        if mesh.groups:
+            values = pixels.new_zeros(mesh.length)
+            add_cores(mesh.groups, _nodes(mesh, pixels), values)
+            total = total + kernels.rfft(values, mesh.length) / spline
+        coefficients += kernels.irfft(total, mesh.length)[: mesh.n_nodes]
+    depth = torch.zeros_like(pixels)
+    add_cores(plan.groups, pixels, depth)
+    if coefficients is not None:
+        mesh = plan.meshes[-1]
+        kernels.interpolate(pixels, mesh.origin, 1.0 / mesh.step, coefficients, depth)
+    return depth
 
 
 def _kernels_for(tensor):
@@ -522,14 +365,14 @@ def _refine(coefficients, mesh, like):
     fine = like.new_zeros(2 * n + _spline.ORDER)
     for k, weight in enumerate(weights):
         fine[k : k + 2 * n : 2] += weight * coefficients
-    shift = _MARGIN + _spline.ORDER // 2
+    shift = MARGIN + _spline.ORDER // 2
     return fine[shift : shift + mesh.n_nodes].clone()
 
 
 def _refine_adjoint(grad, mesh):
     """Gradients of the coarser mesh from those of the finer one."""
     n = mesh.n_nodes
-    shift = _MARGIN + _spline.ORDER // 2
+    shift = MARGIN + _spline.ORDER // 2
     fine = grad.new_zeros(2 * n + _spline.ORDER)
     fine[shift : shift + len(grad)] = grad
     weights = _spline.refinement().tolist()

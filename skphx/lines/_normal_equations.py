@@ -85,6 +85,16 @@ def transposed_product(derivatives, start, stop, first, residual, out):
         out[i, 0], out[i, 1], out[i, 2], out[i, 3] = a, b, c, d
 
 
+@numba.njit(cache=True, parallel=True, fastmath=True, nogil=True)
+def squared_norms(derivatives, start, stop, first, out):
+    """Write the diagonal of JᵀJ, of shape (n_lines, 4), to `out`."""
+    for i in numba.prange(len(start)):
+        out[i] = 0.0
+        for row in range(first[i], first[i] + stop[i] - start[i]):
+            for q in range(4):
+                out[i, q] += derivatives[row, q] ** 2
+
+
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def forward_product(derivatives, start, stop, first, step, out):
     """Write J step, of shape (n_pixels,), to `out`; `step` has shape (n_lines, 4)."""

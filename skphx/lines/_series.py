@@ -18,8 +18,8 @@ N_TERMS = 4
 # Distance, in units of `Part.scale`, beyond which the far series stands for the profile.
 RADIUS_PER_SCALE = 6.0
 
-# A Gaussian is summed this many standard deviations far: the rest is below 7e-10 of its peak.
-GAUSSIAN_REACH = 6.5
+# A Gaussian is summed this many standard deviations far: the rest is below 3e-11 of its peak.
+GAUSSIAN_REACH = 7.0
 
 # Kinds of cores, as the kernels number them.
 LORENTZIAN, GAUSSIAN, PSEUDO_VOIGT_PRODUCT, VOIGT, VOIGT_PRODUCT = range(5)
@@ -116,7 +116,7 @@ def expand(log_amplitude, log_sigma, log_gamma, profile, transmission):
             torch.stack([weight, square, peak, sharpness], 1),
             _minus_log_one_minus(signs),
             # The Gaussian has no series: it must be over.
-            scale=np.maximum(scale, 7.0 / RADIUS_PER_SCALE * deviation),
+            scale=np.maximum(scale, 7.5 / RADIUS_PER_SCALE * deviation),
             reach=None,
             step=step,
             depth=depth,

@@ -14,7 +14,7 @@ import numpy as np
 ORDER = 8
 
 # Distance in mesh steps from which on a line is its far series only.
-RADIUS = 10.0
+RADIUS = 12.0
 
 # Terms of the polynomial inside.
 N_TAYLOR = 8

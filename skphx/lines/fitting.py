@@ -10,15 +10,18 @@ from scipy.signal import find_peaks, peak_widths
 from skphx.lines.detection import detect_lines, guess_line_parameters
 from skphx.lines.least_squares import fit_levenberg_marquardt
 from skphx.lines.render import optical_depth
-from skphx.lines.table import LINE_PARAMETERS
+from skphx.lines.table import LINE_PARAMETERS, LineTable
 
-# Lines are added to where the residual exceeds this many times its own rms, and the target.
-_RESIDUAL_PER_RMS, _LARGEST_RESIDUAL_THRESHOLD = 2.0, 0.01
+_RENDER_OPTIONS = ("profile", "transmission", "wing_cut", "device")
+# Lines are added where the residual exceeds this many times its own rms (or the target) and
+# at least this flux; the multiple is lowered when a round gains little, down to the last.
+_FIRST_MULTIPLE, _LOWER, _LAST_MULTIPLE = 2.0, 0.7, 0.9
+_LARGEST_RESIDUAL_THRESHOLD = 0.01
 # ... and this many times the noise, so that noise is not cloned.
 _RESIDUAL_PER_NOISE = 4.0
-_MAX_ROUNDS = 8
-# A round that lowers the rms by less than this part is the last.
-_LEAST_GAIN = 0.03
+_MAX_ROUNDS = 12
+# A round that lowers the rms by less than this part gains little.
+_LITTLE_GAIN = 0.15
 
 
 def clone_spectrum(
@@ -77,6 +80,7 @@ def clone_spectrum(
     ((1, 4), array([200]), True)
     """
     transmission = fitting.get("transmission", "exponential")
+    rendering = {name: fitting[name] for name in _RENDER_OPTIONS if name in fitting}
 
     def add(old, pixel, depth, fwhm):
         guess = guess_line_parameters(depth, fwhm, transmission=transmission)
@@ -87,27 +91,24 @@ def clone_spectrum(
     )
     start = add(np.empty((0, len(LINE_PARAMETERS))), detected, depth, fwhm)
     lines, rms = fit_lines(wavelength, flux, start, **fitting)
+    multiple = _FIRST_MULTIPLE
     for _ in range(_MAX_ROUNDS if target_rms is not None else 0):
-        if rms <= target_rms or (max_lines is not None and len(lines) >= max_lines):
+        room = np.inf if max_lines is None else max_lines - len(lines)
+        if rms <= target_rms or room <= 0 or multiple < _LAST_MULTIPLE:
             break
-        clone = render_clone(wavelength, lines, **fitting)
-        pixel, depth, fwhm = _missing_absorption(wavelength, flux, clone, rms, target_rms)
-        new = ~np.isin(pixel, detected)
-        if max_lines is not None:
-            # The deepest ones first.
-            rank = np.empty(len(depth), dtype=int)
-            rank[np.argsort(-depth)] = np.arange(len(depth))
-            new &= rank < max_lines - len(lines)
-        if not new.any():
-            break
+        clone = LineTable.from_dense(lines[None]).render(wavelength, **rendering)[0]
+        threshold = multiple * max(rms, target_rms)
+        pixel, depth, fwhm = _missing_absorption(wavelength, flux, clone, threshold)
+        # The deepest ones first, where there is not room for all.
+        rank = np.argsort(np.argsort(-depth))
+        new = ~np.isin(pixel, detected) & (rank < room)
         more = add(lines, pixel[new], depth[new], fwhm[new])
         more, more_rms = fit_lines(wavelength, flux, more, **fitting)
-        if more_rms > rms:
-            break
-        detected = np.concatenate([detected, pixel[new]])
-        gain, lines, rms = 1.0 - more_rms / rms, more, more_rms
-        if gain < _LEAST_GAIN:
-            break
+        if more_rms > (1.0 - _LITTLE_GAIN) * rms:
+            multiple *= _LOWER
+        if more_rms < rms:
+            detected = np.concatenate([detected, pixel[new]])
+            lines, rms = more, more_rms
     order = np.argsort(detected)
     return lines[order], detected[order], rms
 
@@ -184,39 +185,12 @@ def fit_lines(
     return lines, rms
 
 
-def render_clone(
-    wavelength,
-    lines,
-    *,
-    profile="pseudo-voigt",
-    transmission="exponential",
-    wing_cut=None,
-    device="cpu",
-    **_,
-):
-    """Flux of one spectrum's lines, an array of shape (n_lines, 4), on a torch device."""
-    import torch
-
-    with torch.no_grad():
-        depth = optical_depth(
-            wavelength,
-            *torch.as_tensor(lines, device=device).T,
-            profile=profile,
-            transmission=transmission,
-            wing_cut=wing_cut,
-        )
-    return np.exp(-depth.cpu().numpy())
-
-
-def _missing_absorption(wavelength, flux, clone, rms, target_rms):
+def _missing_absorption(wavelength, flux, clone, threshold):
     """Pixels, depths and widths (Å) of the lines that the residual shows."""
     residual = clone - flux
     # Second differences see noise, but hardly the smooth shapes of missing lines.
     noise = np.median(abs(np.diff(residual, 2))) * 1.4826 / np.sqrt(6.0)
-    threshold = np.clip(
-        _RESIDUAL_PER_RMS * rms, _RESIDUAL_PER_RMS * target_rms, _LARGEST_RESIDUAL_THRESHOLD
-    )
-    threshold = max(threshold, _RESIDUAL_PER_NOISE * noise)
+    threshold = max(min(threshold, _LARGEST_RESIDUAL_THRESHOLD), _RESIDUAL_PER_NOISE * noise)
     # Relative to the clone: what is missing from a deep line is a larger optical depth.
     share = residual / np.maximum(clone, 0.05)
     pixel, _ = find_peaks(share, height=threshold, prominence=0.5 * threshold, distance=3)

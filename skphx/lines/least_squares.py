@@ -21,14 +21,13 @@ _WINDOW_DEPTH = 2e-4
 _WINDOW_SIGMAS = 5.0
 _LARGEST_REACH = 40.0
 _SMALLEST_REACH_PIXELS = 3.0
-# Lines to the right of each line that the banded matrix couples to it.
-_N_COUPLED = 24
+# Neighbours of each line, half of them on either side, that the banded matrix couples to it.
+_N_COUPLED = 16
 # Damping of a line relative to the diagonal: first value, limits, and factors.
-_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e-6, 1e8
-_EASE, _TIGHTEN, _REJECT = 0.25, 2.0, 6.0
+_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1.0, 1e-6, 1e8
+_EASE, _TIGHTEN, _REJECT = 0.5, 2.0, 4.0
 _MAX_REJECTIONS = 6
-_MAX_FACTORISATIONS = 20
-_CG_STEPS, _CG_TOLERANCE = 15, 1e-6
+_CG_STEPS, _CG_TOLERANCE = 12, 1e-3
 # Largest step: of the centre in full widths, of the three logarithms.
 _LARGEST_SHIFT_FWHM, _LARGEST_LOG_STEP = 0.5, 1.0
 # Widths stay above these parts of a pixel (what a pixel can tell) and below this width in Å.
@@ -245,9 +244,37 @@ class _NormalEquations:
         self.pull = problem.pull_weight[order]
         self.gradient = self._transposed(state.residual)
         self.gradient += self.pull * (lines - problem.prior)[order]
-        n_coupled = min(_N_COUPLED, len(lines) - 1)
-        self.bands = np.zeros((4 * n_coupled + 4, 4 * len(lines)))
-        kernels.banded_normal_matrix(derivatives, *self.windows, n_coupled, self.bands)
+        # A parameter that its bound holds back takes no part in the step.
+        self.held = ((lines <= problem.lower)[order] & (self.gradient > 0)) | (
+            (lines >= problem.upper)[order] & (self.gradient < 0)
+        )
+        self.gradient[self.held] = 0.0
+        self.diagonal = np.empty((len(lines), 4))
+        kernels.squared_norms(derivatives, *self.windows, self.diagonal)
+        self.bands = self._neighbour_bands(center, wavelength)
+
+    def _neighbour_bands(self, center, wavelength):
+        """JᵀJ between neighbours, as lower bands; positive semidefinite by construction.
+
+        Each window is cut where the next but n-th line stands, so that lines farther apart
+        share no pixel; what the cut takes from the diagonal is given back.
+        """
+        start, stop, first = self.windows
+        half = min(_N_COUPLED, len(center) - 1) // 2
+        # Infinite ends: the outermost lines are not cut on their open side.
+        padded = np.concatenate([np.full(half, -np.inf), center, np.full(half, np.inf)])
+        left = np.searchsorted(wavelength, padded[: len(center)])
+        right = np.searchsorted(wavelength, padded[2 * half :])
+        cut_start, cut_stop = np.maximum(start, left), np.minimum(stop, right)
+        cut_stop = np.maximum(cut_stop, cut_start)
+        cut_first = first + cut_start - start
+        n_coupled = 2 * half
+        bands = np.zeros((4 * n_coupled + 4, 4 * len(center)))
+        self._kernels.banded_normal_matrix(
+            self.derivatives, cut_start, cut_stop, cut_first, n_coupled, bands
+        )
+        bands[0] = self.diagonal.ravel()
+        return bands
 
     def _transposed(self, residual):
         out = np.empty((len(self.order), 4))
@@ -256,11 +283,13 @@ class _NormalEquations:
 
     def solve(self, damping):
         """Step of every line, in the order in which the lines were given."""
-        diagonal = self.bands[0].reshape(-1, 4)
-        extra = damping[self.order, None] * diagonal + self.pull
+        extra = damping[self.order, None] * self.diagonal + self.pull
         # A parameter to which no pixel responds must not make the matrix singular.
-        extra += 1e-12 * diagonal.max()
-        factor = self._factorised(extra.ravel())
+        extra += 1e-12 * self.diagonal.max()
+        extra[self.held] = 1e6 * self.diagonal.max()
+        damped = self.bands.copy()
+        damped[0] += extra.ravel()
+        factor = cholesky_banded(damped, lower=True, overwrite_ab=True, check_finite=False)
         flux_change = np.empty(self.n_pixels)
 
         def multiply(step):
@@ -275,24 +304,6 @@ class _NormalEquations:
         unsorted = np.empty((len(self.order), 4))
         unsorted[self.order] = step.reshape(-1, 4)
         return unsorted
-
-    def _factorised(self, extra):
-        """Cholesky factor of the bands plus a diagonal, made larger until there is one.
-
-        Couplings beyond the bands are left out, so that the bands alone can be indefinite;
-        they only precondition, and may be damped more than the equations.
-        """
-        for _ in range(_MAX_FACTORISATIONS):
-            damped = self.bands.copy()
-            damped[0] += extra
-            try:
-                return cholesky_banded(damped, lower=True, overwrite_ab=True, check_finite=False)
-            except np.linalg.LinAlgError:
-                extra = extra + 0.1 * self.bands[0]
-        raise RuntimeError(
-            f"the normal equations of {len(self.order)} lines have no Cholesky factor; "
-            f"check the flux for values that are far from the continuum of 1."
-        )
 
     def limited(self, step):
         """Step cut to what the linear model can promise."""

@@ -42,7 +42,7 @@ def _namespace(*arrays):
 
 
 def total_fwhm(sigma, gamma, *, fwhm_per_sigma=FWHM_PER_SIGMA):
-    """Full width at half maximum of a Voigt profile, in Å, within 0.02 %.
+    """Full width at half maximum of a Voigt profile, in Å, within 0.5 %.
 
     Parameters
     ----------

@@ -174,6 +174,106 @@ class LineTable:
         )
 
     @classmethod
+    def from_dense(cls, lines):
+        """Build a table from an array of lines in which NaN marks an absent line.
+
+        Parameters
+        ----------
+        lines : array-like of shape (n_spectra, n_identities, 4)
+            Centre (Å), ln area (Å), ln sigma and ln gamma (ln Å) of each line of a common
+            list; a line with any NaN is absent.
+
+        Returns
+        -------
+        LineTable
+            The lines that are present; `identity` is their place in the list.
+
+        Raises
+        ------
+        ValueError
+            If the shape is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skphx.lines import LineTable
+        >>> lines = np.full((2, 3, 4), np.nan)
+        >>> lines[0, 1] = 5000.0, -2.0, -2.5, -3.0
+        >>> table = LineTable.from_dense(lines)
+        >>> table.offsets, table.identity
+        (array([0, 1, 1]), array([1]))
+        """
+        lines = np.asarray(lines, dtype=np.float64)
+        if lines.ndim != 3 or lines.shape[2] != len(LINE_PARAMETERS):
+            raise ValueError(
+                f"lines must have shape (n_spectra, n_identities, {len(LINE_PARAMETERS)}), "
+                f"got {lines.shape}; the last axis holds {', '.join(LINE_PARAMETERS)}."
+            )
+        present = np.isfinite(lines).all(axis=2)
+        columns = lines[present].T
+        return cls(
+            offsets=np.concatenate([[0], np.cumsum(present.sum(axis=1))]),
+            identity=np.nonzero(present)[1],
+            **dict(zip(LINE_PARAMETERS, columns, strict=True)),
+        )
+
+    def to_dense(self, n_identities):
+        """Spread the lines over an array with a place for every line of a common list.
+
+        Parameters
+        ----------
+        n_identities : int
+            Length of the list that `identity` counts in; lines with a negative identity are
+            not in the list and are left out.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, n_identities, 4)
+            Centre (Å), ln area (Å), ln sigma and ln gamma (ln Å), NaN where absent.
+
+        Raises
+        ------
+        ValueError
+            If an identity is not below `n_identities`.
+        """
+        if self.n_lines and self.identity.max() >= n_identities:
+            raise ValueError(
+                f"n_identities must exceed every identity, got {n_identities} where the table "
+                f"has {self.identity.max()}; pass the length of the common list."
+            )
+        lines = np.full((self.n_spectra, n_identities, len(LINE_PARAMETERS)), np.nan)
+        spectrum = np.repeat(np.arange(self.n_spectra), np.diff(self.offsets))
+        known = self.identity >= 0
+        for column, name in enumerate(LINE_PARAMETERS):
+            lines[spectrum[known], self.identity[known], column] = getattr(self, name)[known]
+        return lines
+
+    def render(self, wavelength, *, device="cpu", **options):
+        """Flux of every spectrum of the table.
+
+        Parameters
+        ----------
+        wavelength : array-like of shape (n_pixels,)
+            Pixel centres, Å.
+        device : str
+            torch device on which the lines are summed.
+        **options
+            `profile`, `transmission`, `wing_cut` and `method` of `render_flux`.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, n_pixels)
+            Flux over a continuum of 1, dimensionless.
+        """
+        import torch
+
+        from skphx.lines.render import render_flux
+
+        columns = [torch.tensor(getattr(self, name), device=device) for name in LINE_PARAMETERS]
+        with torch.no_grad():
+            return render_flux(wavelength, *columns, offsets=self.offsets, **options).cpu().numpy()
+
+    @classmethod
     def concatenate(cls, tables):
         """Join tables, one spectrum after the other.
 

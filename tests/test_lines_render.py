@@ -1,0 +1,389 @@
+"""The line engine: the mesh against the plain sum, gradients, invariants, published spectra."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from skphx.lines import LineTable, _mesh, optical_depth, pseudo_voigt, render_flux, render_jvp
+from skphx.lines._arguments import TRANSMISSIONS
+from skphx.lines.profile import PROFILES, get_profile
+
+# The issue's figure: error over the largest optical depth.
+TOLERANCE = 1e-6
+
+
+def make_lines(n_lines, first, last, *, log_width=-2.5, spread=1.0, seed=0):
+    """Random lines; some lie outside the pixels' range."""
+    rng = np.random.default_rng(seed)
+    span = last - first
+    log_sigma = rng.normal(log_width, spread, n_lines)
+    log_gamma = rng.normal(log_width, spread, n_lines)
+    return [
+        rng.uniform(first - 0.2 * span, last + 0.2 * span, n_lines),
+        np.maximum(log_sigma, log_gamma) + rng.normal(-0.5, 1.0, n_lines),
+        log_sigma,
+        log_gamma,
+    ]
+
+
+def relative_error(value, reference):
+    return np.abs(value - reference).max() / np.abs(reference).max()
+
+
+every_kind = pytest.mark.parametrize("transmission", TRANSMISSIONS)
+every_profile = pytest.mark.parametrize("profile", PROFILES)
+
+
+@every_profile
+def test_direct_is_the_sum_as_written(profile):
+    wavelength = np.linspace(5000.0, 5010.0, 200)
+    lines = make_lines(7, 5000.0, 5010.0)
+    total, transmitted = 0.0, 1.0
+    for center, log_amplitude, log_sigma, log_gamma in zip(*lines, strict=True):
+        shape = get_profile(profile)(wavelength - center, np.exp(log_sigma), np.exp(log_gamma))
+        absorbed = np.exp(log_amplitude) * shape
+        total = total + absorbed
+        transmitted = transmitted * np.maximum(1.0 - absorbed, 1e-9)
+    options = {"profile": profile, "method": "direct"}
+    depth = optical_depth(wavelength, *lines, **options)
+    np.testing.assert_allclose(depth, total, rtol=1e-12)
+    flux = render_flux(wavelength, *lines, transmission="product", **options)
+    np.testing.assert_allclose(flux, transmitted, rtol=1e-7)
+
+
+@every_kind
+@every_profile
+@given(
+    seed=st.integers(0, 2**31),
+    sampling=st.sampled_from(["even", "two steps", "logarithmic", "irregular"]),
+    n_pixels=st.integers(2, 1500),
+    n_lines=st.integers(1, 30),
+    log_span=st.floats(-1.0, 7.5),
+    log_width=st.floats(-9.0, 6.0),
+    log_ratio=st.floats(-4.0, 4.0),
+    spread=st.sampled_from([0.0, 0.5, 3.0]),
+    place=st.sampled_from(["inside", "around", "outside"]),
+)
+@settings(
+    deadline=None,
+    max_examples=25,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+def test_mesh_equals_direct_on_hard_cases(
+    profile,
+    transmission,
+    seed,
+    sampling,
+    n_pixels,
+    n_lines,
+    log_span,
+    log_width,
+    log_ratio,
+    spread,
+    place,
+):
+    rng = np.random.default_rng(seed)
+    span = np.exp(log_span)
+    unit = np.linspace(0.0, 1.0, n_pixels)
+    unit = {
+        "even": unit,
+        "two steps": np.where(unit < 0.5, 0.5 * unit, 1.5 * unit - 0.5),
+        "logarithmic": np.expm1(unit) / np.expm1(1.0),
+        "irregular": np.cumsum(rng.uniform(0.01, 1.0, n_pixels)) / n_pixels,
+    }[sampling]
+    wavelength = 8000.0 + span * unit
+    log_sigma = rng.normal(log_width, spread, n_lines)
+    log_gamma = rng.normal(log_width + log_ratio, spread, n_lines)
+    log_amplitude = np.maximum(log_sigma, log_gamma) + rng.normal(0.0, 2.0, n_lines)
+    center = {
+        "inside": rng.uniform(0.0, 1.0, n_lines),
+        "around": rng.uniform(-2.0, 3.0, n_lines),
+        "outside": 1.0 + 10.0 ** rng.uniform(-3.0, 3.0, n_lines),
+    }[place]
+    lines = [8000.0 + span * center, log_amplitude, log_sigma, log_gamma]
+    options = {"profile": profile, "transmission": transmission}
+    direct = optical_depth(wavelength, *lines, **options, method="direct")
+    mesh = optical_depth(wavelength, *lines, **options, method="mesh")
+    assert np.isfinite(mesh).all()
+    np.testing.assert_array_less(np.abs(mesh - direct), TOLERANCE * direct.max() + 1e-300)
+
+
+@every_kind
+@every_profile
+def test_gradients_of_mesh_equal_those_of_direct(profile, transmission):
+    wavelength = np.linspace(8000.0, 8200.0, 1500)
+    lines = [torch.tensor(v) for v in make_lines(60, 8000.0, 8200.0, spread=1.5)]
+    weight = torch.tensor(np.random.default_rng(1).normal(size=1500))
+    gradients = {}
+    for method in ("mesh", "direct"):
+        leaves = [value.clone().requires_grad_() for value in lines]
+        depth = optical_depth(
+            wavelength, *leaves, profile=profile, transmission=transmission, method=method
+        )
+        gradients[method] = torch.autograd.grad(depth, leaves, weight)
+    for mesh, direct in zip(gradients["mesh"], gradients["direct"], strict=True):
+        assert relative_error(mesh.numpy(), direct.numpy()) < TOLERANCE
+
+
+@every_kind
+@every_profile
+@pytest.mark.parametrize("options", [{"method": "mesh"}, {"method": "direct"}, {"wing_cut": 300}])
+def test_gradients_against_finite_differences(monkeypatch, profile, transmission, options):
+    # Windows take the compiled path only where they are worth it.
+    monkeypatch.setattr("skphx.lines.render._SMALL", 0)
+    wavelength = np.linspace(8000.0, 8020.0, 400)
+    lines = make_lines(6, 8000.0, 8020.0, log_width=-1.0, spread=0.3)
+    lines[1] -= 1.5
+    leaves = [torch.tensor(value, requires_grad=True) for value in lines]
+    options = options | {"profile": profile, "transmission": transmission}
+
+    def depth(*parameters):
+        return optical_depth(wavelength, *parameters, **options)
+
+    # The mesh differs from the exact sum by 1e-8, smoothly, so that steps must not be tiny.
+    assert torch.autograd.gradcheck(depth, leaves, eps=1e-4, atol=2e-6, rtol=1e-5)
+
+
+@every_kind
+@every_profile
+@pytest.mark.parametrize("wing_cut", [None, 200])
+def test_adjoint_tangent_and_torch_path_agree(monkeypatch, profile, transmission, wing_cut):
+    """<g, J t> = <Jᵀ g, t>, to rounding, compiled and not; and both paths give one sum."""
+    monkeypatch.setattr("skphx.lines.render._SMALL", 0)
+    rng = np.random.default_rng(2)
+    wavelength = np.linspace(8000.0, 8100.0, 900)
+    lines = make_lines(50, 8000.0, 8100.0, spread=2.0)
+    tangent = rng.normal(size=(1, 4, 50))
+    weight = torch.tensor(rng.normal(size=900))
+    options = {"profile": profile, "transmission": transmission, "wing_cut": wing_cut}
+    fluxes = []
+    for compiled in (True, False):
+        monkeypatch.setattr(_mesh, "COMPILED", compiled)
+        flux, change = render_jvp(wavelength, *lines, tangent, **options)
+        leaves = [torch.tensor(value, requires_grad=True) for value in lines]
+        tensor = render_flux(wavelength, *leaves, **options)
+        np.testing.assert_array_equal(tensor.detach().numpy(), flux)
+        tensor.backward(weight)
+        forward = float((change[0] * weight.numpy()).sum())
+        backward = sum(
+            float((leaf.grad.numpy() * t).sum())
+            for leaf, t in zip(leaves, tangent[0], strict=True)
+        )
+        assert forward == pytest.approx(backward, rel=1e-10)
+        fluxes.append((flux, change, *(leaf.grad.numpy() for leaf in leaves)))
+    for compiled, plain in zip(*fluxes, strict=True):
+        # ln(1 − aV) near its clip differs by the rounding of 1e-9.
+        assert relative_error(compiled, plain) < 2e-9
+
+
+def test_jvp_is_the_slope_of_the_flux():
+    wavelength = np.linspace(8000.0, 8100.0, 800)
+    lines = make_lines(40, 8000.0, 8100.0)
+    tangents = np.random.default_rng(3).normal(size=(2, 4, 40))
+    tangents[:, 0] *= 0.01
+    _, change = render_jvp(wavelength, *lines, tangents, method="mesh")
+    step = 1e-4
+    for tangent, slope in zip(tangents, change, strict=True):
+        ends = [
+            render_flux(
+                wavelength,
+                *(v + sign * step * t for v, t in zip(lines, tangent, strict=True)),
+                method="direct",
+            )
+            for sign in (1.0, -1.0)
+        ]
+        np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2.0 * step), atol=1e-5)
+    flux, none = render_jvp(wavelength, *lines, tangents[:0])
+    assert none.shape == (0, 800)
+    np.testing.assert_allclose(flux, render_flux(wavelength, *lines))
+    with pytest.raises(ValueError, match=r"tangents must have shape \(n_directions, 4, 40\)"):
+        render_jvp(wavelength, *lines, tangents[0])
+
+
+@pytest.mark.parametrize("method", ["direct", "mesh"])
+@given(shift=st.floats(-100.0, 100.0))
+@settings(deadline=None, max_examples=15, derandomize=True)
+def test_shift_of_wavelength_is_shift_of_lines(method, shift):
+    wavelength = np.linspace(5000.0, 5100.0, 700)
+    center, *shape = make_lines(30, 5000.0, 5100.0)
+    here = optical_depth(wavelength, center, *shape, method=method)
+    there = optical_depth(wavelength + shift, center + shift, *shape, method=method)
+    assert relative_error(there, here) < 1e-9
+
+
+def test_order_of_lines_does_not_matter():
+    wavelength = np.linspace(5000.0, 5100.0, 700)
+    lines = make_lines(50, 5000.0, 5100.0)
+    order = np.random.default_rng(0).permutation(50)
+    here = optical_depth(wavelength, *lines, method="mesh")
+    there = optical_depth(wavelength, *(value[order] for value in lines), method="mesh")
+    assert relative_error(there, here) < 1e-12
+
+
+@pytest.mark.parametrize("log_width", [-7.0, -2.0, 2.0])
+def test_area_of_a_line_is_its_amplitude(log_width):
+    width = np.exp(log_width)
+    # Steps that widen with the distance, out to where the wings hold 1e-5 of the area.
+    half = width * np.sinh(np.linspace(0.0, 12.0, 20_001))
+    wavelength = 1e6 + np.concatenate([-half[:0:-1], half])
+    depth = optical_depth(wavelength, [1e6], [-2.0], [log_width], [log_width - 1.0], method="mesh")
+    assert np.trapezoid(depth, wavelength) == pytest.approx(np.exp(-2.0), rel=1e-4)
+
+
+@every_kind
+def test_many_saturated_lines_do_not_underflow(transmission):
+    wavelength = np.linspace(5000.0, 5001.0, 300)
+    n = 400
+    lines = [np.full(n, 5000.5), np.full(n, 1.0), np.full(n, -2.0), np.full(n, -2.0)]
+    options = {"transmission": transmission}
+    direct = optical_depth(wavelength, *lines, **options, method="direct")
+    mesh = optical_depth(wavelength, *lines, **options, method="mesh")
+    assert direct.max() > 745.0
+    assert relative_error(mesh, direct) < 1e-7
+
+
+@pytest.mark.parametrize("method", ["auto", "direct", "mesh"])
+def test_types_precision_and_rows(method):
+    wavelength = np.linspace(5000.0, 5100.0, 700)
+    lines = make_lines(30, 5000.0, 5100.0)
+    offsets = np.array([0, 10, 10, 30])
+    rows = optical_depth(wavelength, *lines, method=method, offsets=offsets)
+    assert rows.dtype == np.float64
+    assert rows.shape == (3, 700)
+    for row, (a, b) in zip(rows, [(0, 10), (10, 10), (10, 30)], strict=True):
+        single = optical_depth(wavelength, *(v[a:b] for v in lines), method=method)
+        np.testing.assert_array_equal(row, single)
+    assert (rows[1] == 0.0).all()
+    tensors = [torch.tensor(v, requires_grad=True) for v in lines]
+    ragged = optical_depth(wavelength, *tensors, method=method, offsets=torch.tensor(offsets))
+    assert isinstance(ragged, torch.Tensor)
+    (gradient,) = torch.autograd.grad(ragged[0].sum(), tensors[1])
+    assert (gradient[:10] != 0.0).all()
+    assert (gradient[10:] == 0.0).all()
+    # Centres in single precision would move lines by 2e-4 Å: the rest decides the precision.
+    narrow = [lines[0], *(v.astype(np.float32) for v in lines[1:])]
+    single = optical_depth(wavelength, *narrow, method=method)
+    assert single.dtype == np.float32
+    assert relative_error(single, optical_depth(wavelength, *lines, method=method)) < 1e-5
+
+
+def test_one_pixel_and_no_lines():
+    lines = make_lines(5, 5000.0, 5001.0)
+    expected = optical_depth([5000.0, 5000.5], *lines, method="direct")
+    np.testing.assert_allclose(optical_depth([5000.0], *lines), expected[:1])
+    for method in ("auto", "direct", "mesh"):
+        nothing = optical_depth([5000.0, 5000.5], *([[]] * 4), method=method)
+        np.testing.assert_array_equal(nothing, [0.0, 0.0])
+    assert optical_depth([5000.0, 5001.0], *([[]] * 4), offsets=[0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"profile": "sinc"}, "profile must be one of .*got 'sinc'"),
+        ({"transmission": "sum"}, "transmission must be one of .*got 'sum'"),
+        ({"method": "fast"}, "method must be one of .*got 'fast'"),
+        ({"wing_cut": 0.5}, "wing_cut must be a whole number of pixels"),
+        ({"wing_cut": 100, "method": "mesh"}, "exclude each other"),
+        ({"center": [5000.0, 5001.0]}, r"log_amplitude must have shape \(2,\) as center has"),
+        ({"center": [[5000.0]]}, r"center must be one-dimensional, \(n_lines,\)"),
+        ({"log_gamma": [np.nan]}, "log_gamma must be finite, but element 0 is nan"),
+        ({"log_gamma": ["a"]}, "log_gamma must hold real numbers"),
+        ({"offsets": [0, 2]}, "offsets must rise from 0 to the number of lines, 1"),
+        ({"offsets": [0.0, 1.0]}, "offsets must be a one-dimensional array of whole numbers"),
+        ({"wavelength": [2.0, 1.0]}, "wavelength must be strictly increasing"),
+        ({"wavelength": [1.0], "method": "mesh"}, "at least two pixels, got 1"),
+        (
+            {"wavelength": torch.tensor([1.0, 2.0], requires_grad=True)},
+            "wavelength must not require a gradient",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused(change, message):
+    arguments = {
+        "wavelength": [5000.0, 5001.0],
+        "center": [5000.0],
+        "log_amplitude": [0.0],
+        "log_sigma": [0.0],
+        "log_gamma": [0.0],
+    }
+    with pytest.raises(ValueError, match=message):
+        optical_depth(**arguments | change)
+
+
+def test_lines_wider_than_a_window_are_cut_as_documented():
+    wavelength = np.arange(5000.0, 5010.0, 0.01)
+    depth = optical_depth(wavelength, [5005.004], [0.0], [-1.0], [-1.0], wing_cut=100)
+    reached = np.flatnonzero(depth)
+    # The window starts 50 pixels before the centre, and leaves out its last but one.
+    np.testing.assert_array_equal(reached, [*range(451, 550), 551])
+    np.testing.assert_allclose(
+        depth[reached], pseudo_voigt(wavelength[reached] - 5005.004, np.exp(-1.0), np.exp(-1.0))
+    )
+    whole = optical_depth(wavelength, [5005.004], [0.0], [-1.0], [-1.0], wing_cut=5000)
+    assert (whole > 0.0).all()
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("wing_cut", [1000, 6000])
+def test_published_spectrum_of_blase(shared_data, wing_cut):
+    table = LineTable.from_state_dict(shared_data / "blase_T4700g4p5.pt")
+    with np.load(shared_data / "blase_T4700g4p5_flux.npz") as file:
+        wavelength, expected = file["wavelength"], file[f"flux_wing{wing_cut}"]
+    lines = [table.center, table.log_amplitude, table.log_sigma, table.log_gamma]
+    options = {"profile": "blase", "transmission": "product", "wing_cut": wing_cut}
+    flux = render_flux(wavelength, *lines, **options)
+    assert np.abs(flux - expected).max() <= TOLERANCE
+    part = slice(100_000, 120_000)
+    direct = optical_depth(wavelength[part], *lines, **options, method="direct")
+    windows = optical_depth(wavelength[part], *lines, **options)
+    assert relative_error(windows, direct) < 1e-8
+
+
+@pytest.mark.shared_data
+def test_real_clone_without_a_cut(shared_data):
+    table = LineTable.from_state_dict(shared_data / "blase_T4700g4p5.pt")
+    with np.load(shared_data / "blase_T4700g4p5_flux.npz") as file:
+        wavelength = file["wavelength"]
+    # Every 67th pixel keeps the plain sum cheap; the mesh sees all of them.
+    lines = [table.center, table.log_amplitude, table.log_sigma, table.log_gamma]
+    for transmission in TRANSMISSIONS:
+        mesh = optical_depth(wavelength, *lines, transmission=transmission)
+        direct = optical_depth(
+            wavelength[::67], *lines, transmission=transmission, method="direct"
+        )
+        assert relative_error(mesh[::67], direct) < 1e-7
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+@every_kind
+@every_profile
+def test_gpu_equals_cpu(profile, transmission):
+    wavelength = np.linspace(8000.0, 8200.0, 5000)
+    lines = make_lines(200, 8000.0, 8200.0, spread=2.0)
+    results = []
+    for device in ("cpu", "cuda"):
+        leaves = [torch.tensor(v, device=device, requires_grad=True) for v in lines]
+        flux = render_flux(
+            wavelength, *leaves, profile=profile, transmission=transmission, method="mesh"
+        )
+        assert flux.device.type == device
+        flux.square().sum().backward()
+        results.append([flux.detach().cpu().numpy(), *(v.grad.cpu().numpy() for v in leaves)])
+    for cpu, gpu in zip(*results, strict=True):
+        assert relative_error(gpu, cpu) < 2e-9
+
+
+def test_import_is_light():
+    code = (
+        "import sys, skphx.lines; from skphx.lines import LineTable, pseudo_voigt, render_flux; "
+        "print([name for name in ('torch', 'numba', 'pandas') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
