@@ -104,7 +104,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder of the npz grids")
     parser.add_argument("--n-infer", type=int, default=16, help="spectra to infer a protocol")
-    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--n-jobs", type=int, default=2, help="processes")
     parser.add_argument("--protocol", choices=[*PROTOCOLS, "all"], default="all")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():

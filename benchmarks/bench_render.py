@@ -7,7 +7,6 @@ random lines alone are measured.
 
 import argparse
 import math
-import resource
 import statistics
 import subprocess
 import sys
@@ -92,15 +91,20 @@ def plain_torch(wavelength, lines, wing_cut, chunk=256):
     return depth
 
 
-def seconds(function, repeat=7):
-    """Best time of several, after one call that is not counted."""
-    function()
-    times = []
-    for _ in range(repeat):
-        begin = time.perf_counter()
+def compare(functions, repeat=15):
+    """Time functions in turn, so that whatever else the machine does hits all alike.
+
+    Returns the best and the median time of each, in seconds, after one call not counted.
+    """
+    times = {name: [] for name in functions}
+    for function in functions.values():
         function()
-        times.append(time.perf_counter() - begin)
-    return min(times), statistics.median(times)
+    for _ in range(repeat):
+        for name, function in functions.items():
+            begin = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - begin)
+    return {name: (min(each), statistics.median(each)) for name, each in times.items()}
 
 
 def forward(wavelength, lines, **options):
@@ -123,19 +127,28 @@ def direct_on_some_pixels(wavelength, lines, transmission, every):
 
 
 def memory_of_a_gradient(kind):
-    """Peak memory, in MB, that a forward and a gradient add; run in a process of its own."""
+    """Print by how many MB a forward and a gradient raise the resident memory at its peak."""
     torch.set_num_threads(THREADS)
     wavelength = phoenix_pixels()
     lines = real_lines() if kind == "real" else random_lines(N_LINES)
     lines = [torch.tensor(value) for value in lines]
-    # Compile and fill the caches of modules on a small case of the same kind.
+    # Load the compiled kernels on a small case of the same kind.
     forward_and_gradient(wavelength[::100], [v[:500] for v in lines], method="mesh")()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux: forget the peak so far, which the compiler may have set.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _resident("VmRSS")
     forward_and_gradient(wavelength, lines, method="mesh")()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024.0)
+    print((_resident("VmHWM") - before) / 1024.0)
+
+
+def _resident(entry):
+    """Resident memory now, or at its peak, in kB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(entry + ":")[2].split()[0])
 
 
 def measured_memory(kind):
+    """Run `memory_of_a_gradient` in a process of its own, in MB."""
     command = [sys.executable, __file__, "--memory-of", kind]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -147,10 +160,12 @@ class Report:
         self.rows = []
 
     def add(self, what, measured, wanted, met=None):
+        """Add a row, with a verdict if there is one."""
         verdict = "" if met is None else ("met" if met else "NOT MET")
         self.rows.append((what, measured, wanted, verdict))
 
     def print(self):
+        """Print all rows as one table."""
         widths = [max(len(row[k]) for row in self.rows) for k in range(4)]
         for row in self.rows:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
@@ -164,15 +179,28 @@ def measure_case(report, name, wavelength, lines, kind, every):
         error = float((mesh[::every] - direct).abs().max() / direct.max())
         what = f"{name}: mesh against direct, no cut, {transmission}"
         report.add(what, f"{error:.1e}", "1e-6", error <= 1e-6)
-    ours = seconds(forward(wavelength, lines, method="mesh"))
-    both = seconds(forward_and_gradient(wavelength, lines, method="mesh"))
-    plain = seconds(lambda: plain_torch(wavelength, lines, 6000), repeat=2)
+    times = compare(
+        {
+            "plain": lambda: plain_torch(wavelength, lines, 6000),
+            "ours": forward(wavelength, lines, method="mesh"),
+        },
+        repeat=3,
+    )
+    plain = times["plain"]
+    times = compare(
+        {
+            "ours": forward(wavelength, lines, method="mesh"),
+            "both": forward_and_gradient(wavelength, lines, method="mesh"),
+        },
+        repeat=25,
+    )
+    ours, both = times["ours"], times["both"]
     report.add(f"{name}: forward, ms (best, median)", f"{_ms(ours)}", "40", ours[0] <= 0.04)
-    speed = plain[0] / ours[0]
     report.add(f"{name}: plain torch at 6000 px, ms (best, median)", _ms(plain), "")
+    speed = plain[0] / ours[0]
     report.add(f"{name}: speed-up over plain torch", f"{speed:.0f}x", "20x", speed >= 20)
-    ratio = both[0] / ours[0]
     report.add(f"{name}: forward and gradient, ms (best, median)", _ms(both), "")
+    ratio = both[0] / ours[0]
     report.add(f"{name}: forward and gradient over forward", f"{ratio:.2f}x", "4x", ratio <= 4)
     memory = measured_memory(kind)
     report.add(f"{name}: extra memory of both, MB", f"{memory:.0f}", "300", memory <= 300)
@@ -189,34 +217,55 @@ def measure_growth(report):
     finer = phoenix_pixels(2 * len(wavelength))
     half = [value[:N_LINES] for value in tensors]
     for name, run in (("forward", forward), ("gradient", forward_and_gradient)):
-        base = seconds(run(wavelength, half, method="mesh"))[0]
-        lines = seconds(run(wavelength, tensors, method="mesh"))[0] / base
-        pixels = seconds(run(finer, half, method="mesh"))[0] / base
-        report.add(f"{name}: twice the lines", f"{lines:.2f}x", "2.2x", lines <= 2.2)
-        report.add(f"{name}: twice the pixels", f"{pixels:.2f}x", "2.2x", pixels <= 2.2)
+        times = compare(
+            {
+                "base": run(wavelength, half, method="mesh"),
+                "lines": run(wavelength, tensors, method="mesh"),
+                "pixels": run(finer, half, method="mesh"),
+            }
+        )
+        for what in ("lines", "pixels"):
+            growth = times[what][0] / times["base"][0]
+            report.add(f"{name}: twice the {what}", f"{growth:.2f}x", "2.2x", growth <= 2.2)
+
+
+def with_path(run, compiled):
+    """Run on the compiled kernels or on torch's operations."""
+
+    def chosen():
+        _mesh.COMPILED = compiled
+        run()
+        _mesh.COMPILED = True
+
+    return chosen
 
 
 def measure_paths(report, wavelength, lines):
-    """Compiled kernels against torch's operations, and exact Voigt profiles."""
+    """Compiled kernels against torch's operations, and the other profiles."""
     for name, run in (("forward", forward), ("gradient", forward_and_gradient)):
-        times = {}
-        for compiled in (True, False):
-            _mesh.COMPILED = compiled
-            times[compiled] = seconds(run(wavelength, lines, method="mesh"), repeat=3)[0]
-        _mesh.COMPILED = True
-        ratio = times[False] / times[True]
+        call = run(wavelength, lines, method="mesh")
+        times = compare(
+            {"compiled": with_path(call, True), "torch": with_path(call, False)}, repeat=4
+        )
+        ratio = times["torch"][0] / times["compiled"][0]
         report.add(f"{name}: compiled over torch path", f"{ratio:.1f}x", "2x", ratio >= 2)
     for profile in ("blase", "voigt"):
         for transmission in ("exponential", "product"):
             options = {"method": "mesh", "profile": profile, "transmission": transmission}
-            one = seconds(forward(wavelength, lines, **options), repeat=3)
-            two = seconds(forward_and_gradient(wavelength, lines, **options), repeat=3)
-            what = f"{profile}, {transmission}: forward, and with gradient, ms"
-            report.add(what, f"{1e3 * one[0]:.1f}, {1e3 * two[0]:.1f}", "")
+            times = compare(
+                {
+                    "forward": forward(wavelength, lines, **options),
+                    "both": forward_and_gradient(wavelength, lines, **options),
+                },
+                repeat=6,
+            )
+            what = f"{profile}, {transmission}: forward, and with gradient, ms (best)"
+            best = f"{1e3 * times['forward'][0]:.1f}, {1e3 * times['both'][0]:.1f}"
+            report.add(what, best, "")
 
 
 def measure_blase(report):
-    """The spectrum that blase itself renders from the same lines."""
+    """Compare with the spectra that blase itself renders from the same lines."""
     with np.load(SHARED / "blase_T4700g4p5_flux.npz") as file:
         wavelength = file["wavelength"]
         expected = {cut: file[f"flux_wing{cut}"] for cut in (1000, 6000)}
@@ -226,8 +275,11 @@ def measure_blase(report):
         error = float(np.abs(ours - flux).max())
         what = f"blase's own flux, wings of {cut} px"
         report.add(what, f"{error:.1e}", "1e-6", error <= 1e-6)
-        time_of = seconds(lambda cut=cut: render_flux(wavelength, *real_lines(), wing_cut=cut))
-        report.add(f"windows of {cut} px: forward, ms (best, median)", _ms(time_of), "")
+        times = compare(
+            {"ours": lambda cut=cut: render_flux(wavelength, *real_lines(), wing_cut=cut)},
+            repeat=5,
+        )
+        report.add(f"windows of {cut} px: forward, ms (best, median)", _ms(times["ours"]), "")
 
 
 def main():
@@ -239,8 +291,8 @@ def main():
     random = [torch.tensor(value) for value in random_lines(N_LINES)]
     if real is not None:
         lines = [torch.tensor(value) for value in real]
-        measure_case(report, f"real {len(real[0]):,} lines", wavelength, lines, "real", 29)
-    measure_case(report, f"random {N_LINES:,} lines", wavelength, random, "random", 67)
+        measure_case(report, f"real {len(real[0]):,} lines", wavelength, lines, "real", 97)
+    measure_case(report, f"random {N_LINES:,} lines", wavelength, random, "random", 199)
     measure_growth(report)
     measure_paths(report, wavelength, random if real is None else lines)
     if real is not None:

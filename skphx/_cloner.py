@@ -17,7 +17,11 @@ from skphx.lines import (
     LineTable,
     assign_lines,
     clone_spectrum,
+    fit_lines,
+    grow_lines,
+    line_information,
     match_lines,
+    nearest_spectrum,
 )
 from skphx.lines.table import LINE_PARAMETERS
 
@@ -25,10 +29,10 @@ from skphx.lines.table import LINE_PARAMETERS
 class VoigtCloner(TransformerMixin, BaseEstimator):
     """Clone normalised spectra as tables of pseudo-Voigt lines.
 
-    `fit` detects the lines of every spectrum and learns one list of lines for all of them;
-    `transform` fits the four parameters of each line to each spectrum; `inverse_transform`
-    renders the flux that the lines stand for. A line is its centre, the ln of its area, and
-    the ln of its Gaussian and Lorentzian widths, all in Å.
+    `fit` learns one list of lines for all spectra; `transform` fits the four parameters of
+    each line to each spectrum; `inverse_transform` renders the flux that the lines stand for.
+    A line is its centre, the ln of its area, and the ln of its Gaussian and Lorentzian widths,
+    all in Å.
 
     Parameters
     ----------
@@ -59,7 +63,18 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         never cloned twice.
     verbose : int, default=0
         Above 0, a progress bar over the spectra.
-    target_rms : float or None, default=0.001
+    line_list : {"grown", "detected"}, default="grown"
+        How the spectra get one list of lines. ``"grown"``: the list grows at the few spectra
+        that differ most, each starting from the lines of the nearest one, and every spectrum
+        is fitted with the whole list, where a line can fade to nothing. ``"detected"``: every
+        spectrum is cloned by itself and lines of different spectra are matched by the pixel
+        at which they were detected; a line can be absent.
+    n_seeds : int, default=9
+        Number of spectra at which a list is grown.
+    pull : float, default=0.01
+        With a grown list, how strongly a spectrum's lines are pulled to those that they start
+        from: a flux error of this size in one pixel weighs as much as a factor e in a width.
+    target_rms : float or None, default=0.002
         Lines are added where the residual shows missing absorption until the root mean square
         of clone minus flux is this small, or nothing is left to add; None fits the detected
         lines only, as the paper does.
@@ -67,7 +82,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         Largest number of lines to which a spectrum's clone may grow.
     tolerance : int, default=2
         Detections of different spectra at most this many pixels from a common centre are the
-        same line; 0 is the paper's identity, equality of the detected pixel.
+        same line in a detected list; 0 is the paper's identity, equality of that pixel.
     min_distance : int, default=4
         Least number of pixels between two lines of one spectrum.
     edge : float, default=0.0
@@ -77,10 +92,14 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
     ----------
     wavelength_ : ndarray of shape (n_pixels,)
         Pixel centres in Å.
-    line_pixels_ : ndarray of shape (n_lines,), int
-        Pixel of every line of the common list.
     line_centers_ : ndarray of shape (n_lines,)
-        Wavelength of these pixels in Å.
+        Wavelength in Å of every line of the common list.
+    line_pixels_ : ndarray of shape (n_lines,), int
+        The same in pixels, of a detected list.
+    seed_spectra_ : ndarray of shape (n_seeds, n_pixels)
+        Spectra at which a grown list was learned.
+    seed_lines_ : ndarray of shape (n_seeds, n_lines, 4)
+        Parameters of the lines there: centre (Å), ln area, ln sigma, ln gamma (Å).
     n_lines_ : int
         Number of lines in the common list.
     n_features_in_ : int
@@ -93,8 +112,8 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    A line that `transform` finds in a new spectrum but that is not in the list learned at fit
-    has no column; :meth:`line_table` returns it nevertheless, with identity -1.
+    With a detected list, a line that `transform` finds in a new spectrum but that is not in
+    the list has no column; :meth:`line_table` returns it nevertheless, with identity -1.
 
     References
     ----------
@@ -133,7 +152,10 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         memory=None,
         verbose=0,
         *,
-        target_rms=0.001,
+        line_list="grown",
+        n_seeds=9,
+        pull=0.01,
+        target_rms=0.002,
         max_lines=None,
         tolerance=2,
         min_distance=4,
@@ -151,6 +173,9 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.memory = memory
         self.verbose = verbose
+        self.line_list = line_list
+        self.n_seeds = n_seeds
+        self.pull = pull
         self.target_rms = target_rms
         self.max_lines = max_lines
         self.tolerance = tolerance
@@ -178,12 +203,11 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             If a parameter is out of its range, `wavelength` does not fit the spectra, or a
             spectrum is not finite or nowhere positive.
         """
-        X = self._start_fit(X)
-        self._learn_lines(self._clone(X))
+        self._fit(X)
         return self
 
     def fit_transform(self, X, y=None):
-        """Fit, and transform the same spectra, which are cloned only once.
+        """Fit, and transform the same spectra.
 
         Parameters
         ----------
@@ -202,13 +226,12 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         ValueError, RuntimeError
             As :meth:`fit` and :meth:`transform`.
         """
-        X = self._start_fit(X)
-        clones = self._clone(X)
-        self._learn_lines(clones)
-        return self._to_columns(self._to_table(clones))
+        X, table = self._fit(X)
+        # A detected list is learned from clones of all spectra: they are not made twice.
+        return self._to_columns(self._fit_grown(X) if table is None else table)
 
     def transform(self, X):
-        """Fit the lines of each spectrum and put them into the columns of the common list.
+        """Fit the lines of the common list to each spectrum.
 
         Parameters
         ----------
@@ -251,7 +274,76 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             As :meth:`transform`.
         """
         check_is_fitted(self)
-        return self._to_table(self._clone(self._check_spectra(X, reset=False)))
+        X = self._check_spectra(X, reset=False)
+        if self.line_list == "grown":
+            return self._fit_grown(X)
+        return self._to_table(self._clone_each(X))
+
+    def nearest_seed_lines(self, X):
+        """Lines of the seed whose flux is nearest to each spectrum, from which fits start.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Normalised flux, dimensionless.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, n_lines, 4)
+            Centre (Å), ln area, ln sigma and ln gamma (Å).
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called, or learned a detected list, which has no seeds.
+        """
+        check_is_fitted(self, "seed_lines_")
+        X = self._check_spectra(X, reset=False)
+        return self.seed_lines_[[nearest_spectrum(flux, self.seed_spectra_) for flux in X]]
+
+    def refit(self, X, start, prior, *, pull, n_epochs=5):
+        """Fit the lines of the common list again, pulled to given parameters.
+
+        This is how lines become smooth along a grid: the prior of each spectrum comes from
+        its neighbours.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Normalised flux, dimensionless.
+        start, prior : ndarrays of shape (n_spectra, n_lines, 4)
+            Parameters to begin with, and to be pulled to: centre (Å), ln area, ln sigma,
+            ln gamma (Å), finite.
+        pull : float
+            Strength of the pull, as the parameter `pull`.
+        n_epochs : int
+            Largest number of steps.
+
+        Returns
+        -------
+        lines : ndarray of shape (n_spectra, n_lines, 4)
+            Fitted parameters.
+        information : ndarray of shape (n_spectra, n_lines, 4)
+            What the flux says about each, see :func:`skphx.lines.line_information`.
+
+        Raises
+        ------
+        NotFittedError, ValueError, RuntimeError
+            As :meth:`transform`.
+        """
+        check_is_fitted(self)
+        X = self._check_spectra(X, reset=False)
+        fitting = self._fitting_settings() | {"pull": pull, "n_epochs": n_epochs}
+        refit_one = check_memory(self.memory).cache(_refit_spectrum)
+        fitted = self._parallel(
+            (
+                delayed(refit_one)(self.wavelength_, *arrays, fitting)
+                for arrays in zip(X, start, prior, strict=True)
+            ),
+            len(X),
+        )
+        lines, information = zip(*fitted, strict=True)
+        return np.array(lines), np.array(information)
 
     def inverse_transform(self, X):
         """Render the flux of tables of lines.
@@ -324,6 +416,12 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             min_val=0,
             include_boundaries="neither",
         )
+        if self.line_list not in ("grown", "detected"):
+            raise ValueError(
+                f"line_list must be 'grown' or 'detected', got {self.line_list!r}."
+            )
+        check_scalar(self.n_seeds, "n_seeds", int, min_val=1)
+        check_scalar(self.pull, "pull", (float, int), min_val=0)
         check_scalar(self.tolerance, "tolerance", int, min_val=0)
         check_scalar(self.min_distance, "min_distance", int, min_val=1)
         check_scalar(self.edge, "edge", (float, int), min_val=0)
@@ -346,42 +444,72 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             )
         return X
 
-    def _start_fit(self, X):
+    def _fit(self, X):
+        """Learn the list; return the checked spectra, and the lines where all were cloned."""
         self._check_parameters()
         X = self._check_spectra(X, reset=True)
         self.wavelength_ = check_wavelength(self.wavelength, X.shape[1])
-        return X
+        if self.line_list == "grown":
+            grow = check_memory(self.memory).cache(grow_lines)
+            rows, self.seed_lines_ = grow(
+                self.wavelength_, X, n_seeds=self.n_seeds, **self._cloning_settings()
+            )
+            self.seed_spectra_ = X[rows]
+            self.line_centers_ = self.seed_lines_[:, :, 0].mean(axis=0)
+            self.n_lines_ = len(self.line_centers_)
+            return X, None
+        clones = self._clone_each(X)
+        detected = [pixel for _, pixel in clones]
+        self.line_pixels_ = match_lines(detected, X.shape[1], tolerance=self.tolerance)
+        self.line_centers_ = self.wavelength_[self.line_pixels_]
+        self.n_lines_ = len(self.line_pixels_)
+        return X, self._to_table(clones)
 
-    def _clone(self, X):
-        """Lines and detected pixels of each spectrum, from the cache where they are known."""
+    def _clone_each(self, X):
+        """Lines and detected pixels of each spectrum by itself."""
         clone_one = check_memory(self.memory).cache(clone_spectrum)
-        settings = {
+        settings = self._cloning_settings()
+        clones = self._parallel(
+            (delayed(clone_one)(self.wavelength_, flux, **settings) for flux in X), len(X)
+        )
+        return [(lines, pixel) for lines, pixel, _ in clones]
+
+    def _fit_grown(self, X):
+        """Fit the grown list to each spectrum, from the seed that is nearest in flux."""
+        start = self.nearest_seed_lines(X)
+        lines, _ = self.refit(X, start, start, pull=self.pull, n_epochs=self.n_epochs)
+        return LineTable.from_dense(lines)
+
+    def _parallel(self, jobs, n_jobs_total):
+        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs)
+        return list(
+            tqdm(
+                results,
+                total=n_jobs_total,
+                desc="cloning",
+                unit="spectrum",
+                disable=not self.verbose,
+            )
+        )
+
+    def _cloning_settings(self):
+        return {
             "prominence": self.prominence,
             "distance": self.min_distance,
             "edge": self.edge,
             "target_rms": self.target_rms,
             "max_lines": self.max_lines,
+            **self._fitting_settings(),
+        }
+
+    def _fitting_settings(self):
+        return {
             "optimizer": self.optimizer,
             "n_epochs": self.n_epochs,
             "learning_rate": self.learning_rate,
             "device": self.device,
             **self._render_settings(),
         }
-        clones = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(clone_one)(self.wavelength_, flux, **settings) for flux in X
-        )
-        progress = tqdm(
-            clones, total=len(X), desc="cloning", unit="spectrum", disable=not self.verbose
-        )
-        return [(lines, detected) for lines, detected, _ in progress]
-
-    def _learn_lines(self, clones):
-        detected = [pixels for _, pixels in clones]
-        self.line_pixels_ = match_lines(
-            detected, len(self.wavelength_), tolerance=self.tolerance
-        )
-        self.line_centers_ = self.wavelength_[self.line_pixels_]
-        self.n_lines_ = len(self.line_pixels_)
 
     def _to_table(self, clones):
         lines = np.concatenate([lines for lines, _ in clones])
@@ -405,3 +533,12 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             "transmission": self.transmission,
             "wing_cut": self.wing_cut,
         }
+
+
+def _refit_spectrum(wavelength, flux, start, prior, fitting):
+    """Lines of one spectrum and what its flux says about them: the unit that is cached."""
+    lines, _ = fit_lines(wavelength, flux, start, prior=prior, **fitting)
+    rendering = {
+        name: fitting[name] for name in ("profile", "transmission", "wing_cut", "device")
+    }
+    return lines, line_information(wavelength, lines, **rendering)

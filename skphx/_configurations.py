@@ -134,6 +134,7 @@ CONFIGURATIONS = {
             "learning_rate": 0.05,
             "profile": "pseudo-voigt",
             "transmission": "product",
+            "line_list": "detected",
             "target_rms": None,
             "tolerance": 0,
             "min_distance": 4,

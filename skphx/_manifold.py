@@ -8,9 +8,10 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 
-from skphx.grids import make_grid
+from skphx.grids import make_grid, smooth_along_grid
+from skphx.lines import pull_scale
 from skphx.lines.table import LINE_PARAMETERS
 
 LOG_AMPLITUDE = LINE_PARAMETERS.index("log_amplitude")
@@ -32,7 +33,7 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
     cloner : VoigtCloner or Pipeline that ends in one
         Turns spectra into lines; it is cloned before it is fitted. Steps of a Pipeline before
         the last normalise the spectra; `teff` is routed to those that ask for it.
-    interpolation : {"linear", "cubic"}, default="linear"
+    interpolation : {"linear", "hermite", "cubic"}, default="linear"
         How line parameters run between nodes.
     missing : {"fade", "drop"}, default="fade"
         What a line does towards a node that lacks it. ``"fade"``: its area goes to zero
@@ -42,6 +43,12 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
     parameter_names : sequence of str or None, default=("teff", "logg", "feh")
         One name a column of `parameters`; None stands for x0, x1, .... The column ``"teff"``,
         in K, is what is routed to the cloner.
+    smoothness : float, default=0.1
+        With a cloner that grows its list of lines, how strongly the lines of each node are
+        pulled to a smooth surface through those of all nodes: a flux error of this size in one
+        pixel weighs as much as a factor e in a width. 0 leaves every node's lines as cloned.
+    n_sweeps : int, default=4
+        How often the surfaces are renewed and all nodes fitted again.
     residual : bool, default=True
         Keep what the clones leave of the spectra at the nodes, interpolate it alike, and add
         it. False is the paper's emulator of lines alone.
@@ -112,6 +119,8 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         missing="fade",
         parameter_names=("teff", "logg", "feh"),
         *,
+        smoothness=0.1,
+        n_sweeps=4,
         residual=True,
         holes="error",
         extrapolate="error",
@@ -120,6 +129,8 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         self.interpolation = interpolation
         self.missing = missing
         self.parameter_names = parameter_names
+        self.smoothness = smoothness
+        self.n_sweeps = n_sweeps
         self.residual = residual
         self.holes = holes
         self.extrapolate = extrapolate
@@ -153,6 +164,8 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"extrapolate must be 'error', 'clip' or 'nearest', got {self.extrapolate!r}."
             )
+        check_scalar(self.smoothness, "smoothness", (float, int), min_val=0)
+        check_scalar(self.n_sweeps, "n_sweeps", int, min_val=1)
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
@@ -174,9 +187,8 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         self.cloner_ = clone(self.cloner)
         normalised = self._fit_normalisers(y, X)
         voigt_cloner = self._line_cloner()
-        table = voigt_cloner.fit_transform(normalised)
-        residual = normalised - voigt_cloner.inverse_transform(table)
-        lines = table.reshape(len(X), -1, len(LINE_PARAMETERS))
+        lines = self._clone_nodes(voigt_cloner, normalised, X)
+        residual = normalised - voigt_cloner.inverse_transform(lines.reshape(len(X), -1))
         self.present_ = np.isfinite(lines).all(axis=2)
         self.lines_ = _continue_to_missing_nodes(lines, self.present_, self.grid_.edges())
         if self.missing == "drop":
@@ -300,6 +312,23 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
     def _line_cloner(self):
         """Last step of the fitted cloner."""
         return self.cloner_[-1] if isinstance(self.cloner_, Pipeline) else self.cloner_
+
+    def _clone_nodes(self, voigt_cloner, spectra, parameters):
+        """Lines of all nodes, shape (n_nodes, n_lines, 4), NaN where a node lacks a line."""
+        if voigt_cloner.line_list == "detected" or self.smoothness == 0:
+            lines = voigt_cloner.fit_transform(spectra)
+            return lines.reshape(len(spectra), voigt_cloner.n_lines_, len(LINE_PARAMETERS))
+        voigt_cloner.fit(spectra)
+        return smooth_along_grid(
+            lambda start, prior: voigt_cloner.refit(
+                spectra, start, prior, pull=self.smoothness
+            ),
+            parameters,
+            voigt_cloner.nearest_seed_lines(spectra),
+            scale=pull_scale(voigt_cloner.wavelength_, voigt_cloner.line_centers_),
+            pull=self.smoothness,
+            n_sweeps=self.n_sweeps,
+        )
 
     def _fit_normalisers(self, spectra, parameters):
         """Fit all steps but the last, and return what the last one sees."""

@@ -18,13 +18,17 @@ from skphx.grids._make import make_grid
 from skphx.grids._nodes import check_nodes, lattice_of
 from skphx.grids._rectilinear import RectilinearGrid
 from skphx.grids._scattered import ScatteredGrid
+from skphx.grids._smoothing import smooth_along_grid
+from skphx.grids._surface import PolynomialSurface
 
 __all__ = [
     "FilledGrid",
     "NodeGrid",
+    "PolynomialSurface",
     "RectilinearGrid",
     "ScatteredGrid",
     "check_nodes",
     "lattice_of",
     "make_grid",
+    "smooth_along_grid",
 ]

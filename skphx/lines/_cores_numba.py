@@ -9,6 +9,7 @@ import math
 
 from numba import njit
 
+from skphx.lines._faddeeva import ASYMPTOTIC, SLOPES
 from skphx.lines._series import GAUSSIAN, PSEUDO_VOIGT_PRODUCT
 from skphx.lines._spline import N_TAYLOR
 
@@ -86,6 +87,22 @@ def _faddeeva(x, y):
         w_real += (p_real * d_real + p_imag * d_imag) * norm
         w_imag += (p_imag * d_real - p_real * d_imag) * norm
     return w_real, -w_imag if mirrored else w_imag
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _faddeeva_slope(x, y, real, imag):
+    """Real and imaginary part of w', see `skphx.lines._faddeeva`."""
+    if x * x + y * y <= ASYMPTOTIC * ASYMPTOTIC:
+        return (
+            -2.0 * (x * real - y * imag),
+            -2.0 * (x * imag + y * real) + 2.0 * _INVERSE_SQRT_PI,
+        )
+    z = complex(x, y)
+    inverse = 1.0 / (z * z)
+    series = inverse * SLOPES[6]
+    for k in range(5, -1, -1):
+        series = (series + SLOPES[k]) * inverse
+    return series.imag * _INVERSE_SQRT_PI, -series.real * _INVERSE_SQRT_PI
 
 
 @njit(**OPTIONS)
@@ -237,11 +254,10 @@ def voigt_adjoint(x, center, near, line, grad, d_near, multiply):
             left = 1.0 - peak * real
             g = g / left if left > SMALLEST else 0.0
         d_peak += g * real
-        # w' = −2 z w + 2i / sqrt(pi)
-        slope = -2.0 * (scale * dx * real - y * imag)
+        slope, across = _faddeeva_slope(scale * dx, y, real, imag)
         d_slope += g * slope
         d_scale += g * slope * dx
-        d_y += g * (2.0 * (scale * dx * imag + y * real) - 2.0 * _INVERSE_SQRT_PI)
+        d_y -= g * across
     d_near[line, 0] = d_peak
     d_near[line, 1] = peak * d_scale
     d_near[line, 2] = peak * d_y
@@ -281,11 +297,10 @@ def voigt_tangent(x, center, near, line, d_center, d_near, out, multiply):
     for i in range(len(x)):
         dx = x[i] - center
         real, imag = _faddeeva(scale * dx, y)
-        slope = -2.0 * (scale * dx * real - y * imag)
+        slope, across = _faddeeva_slope(scale * dx, y, real, imag)
         change = d_near[line, 0] * real
         change += peak * slope * (d_near[line, 1] * dx - scale * d_center)
-        across = 2.0 * (scale * dx * imag + y * real) - 2.0 * _INVERSE_SQRT_PI
-        change += peak * d_near[line, 2] * across
+        change -= peak * d_near[line, 2] * across
         if multiply:
             left = 1.0 - peak * real
             change = change / left if left > SMALLEST else 0.0

@@ -8,9 +8,13 @@ import torch
 _N = 11
 _STEP = math.sqrt(math.pi / (_N + 1))
 
+# w' = −i / sqrt(pi) sum_k SLOPES[k] z^(−2−2k), to rounding from |z| = ASYMPTOTIC on.
+ASYMPTOTIC = 30.0
+SLOPES = (1.0, 1.5, 3.75, 13.125, 59.0625, 324.84375, 2111.484375)
+
 
 class _Faddeeva(torch.autograd.Function):
-    """w(z) for Im z >= 0, with w' = −2 z w + 2i / sqrt(pi)."""
+    """w(z) for Im z >= 0, with its derivative."""
 
     @staticmethod
     def forward(ctx, z):
@@ -24,14 +28,24 @@ class _Faddeeva(torch.autograd.Function):
     def backward(ctx, grad):
         """Holomorphic: the gradient is that of the output times conj(w')."""
         (z,) = ctx.saved_tensors
-        derivative = -2.0 * z * faddeeva(z) + 2j / math.sqrt(math.pi)
-        return grad * derivative.conj()
+        return grad * _derivative(z, faddeeva(z)).conj()
 
     @staticmethod
     def jvp(ctx, change):
         """Change of w as z changes."""
         (z,) = ctx.saved_tensors
-        return change * (-2.0 * z * _evaluate(z) + 2j / math.sqrt(math.pi))
+        return change * _derivative(z, _evaluate(z))
+
+
+def _derivative(z, w):
+    """Return −2 z w + 2i / sqrt(pi), or its series where those two terms cancel."""
+    far = z.abs() > ASYMPTOTIC
+    inverse = 1.0 / torch.where(far, z * z, torch.full_like(z, ASYMPTOTIC**2))
+    series = inverse * SLOPES[-1]
+    for slope in SLOPES[-2::-1]:
+        series = (series + slope) * inverse
+    near = -2.0 * z * w + 2j / math.sqrt(math.pi)
+    return torch.where(far, (-1j / math.sqrt(math.pi)) * series, near)
 
 
 def _evaluate(z):

@@ -196,3 +196,24 @@ def irfft(array, length):
     """Real rows of that length from their Fourier transforms."""
     workers = torch.get_num_threads() if array.ndim > 1 and length > _LONG_FFT else 1
     return torch.from_numpy(fft.irfft(array.numpy(), n=length, workers=workers))
+
+
+def contract(transforms, kernels):
+    """Return the sum over rows of transforms times real kernels."""
+    total = torch.empty_like(transforms[0])
+    splines.contract(transforms.numpy(), kernels.numpy(), total.numpy())
+    return total
+
+
+def refine(coefficients, n_nodes, shift):
+    """Write a spline on nodes half as far apart."""
+    fine = coefficients.new_empty(n_nodes)
+    splines.refine(coefficients.numpy(), shift, fine.numpy())
+    return fine
+
+
+def refine_adjoint(grad, n_nodes, shift):
+    """Return the gradients of the coarser mesh."""
+    coarse = grad.new_empty(n_nodes)
+    splines.refine_adjoint(grad.numpy(), shift, coarse.numpy())
+    return coarse

@@ -7,7 +7,7 @@ import torch
 
 from skphx.lines import _series
 from skphx.lines._faddeeva import faddeeva
-from skphx.lines._spline import N_TAYLOR, ORDER, pieces
+from skphx.lines._spline import N_TAYLOR, ORDER, pieces, refinement
 
 # (line, target) pairs at once, and the share of light a line leaves at least.
 _PAIRS = 1 << 22
@@ -181,3 +181,25 @@ def rfft(array, length):
 def irfft(array, length):
     """Real rows of that length from their Fourier transforms."""
     return torch.fft.irfft(array, n=length)
+
+
+def contract(transforms, kernels):
+    """Return the sum over rows of transforms times real kernels."""
+    return (transforms * kernels).sum(0)
+
+
+def refine(coefficients, n_nodes, shift):
+    """Write a spline on nodes half as far apart."""
+    n = len(coefficients)
+    fine = coefficients.new_zeros(2 * n + ORDER)
+    for k, weight in enumerate(refinement().tolist()):
+        fine[k : k + 2 * n : 2] += weight * coefficients
+    return fine[shift : shift + n_nodes].clone()
+
+
+def refine_adjoint(grad, n_nodes, shift):
+    """Return the gradients of the coarser mesh."""
+    fine = grad.new_zeros(2 * n_nodes + ORDER)
+    fine[shift : shift + len(grad)] = grad
+    weights = refinement().tolist()
+    return sum(weight * fine[k : k + 2 * n_nodes : 2] for k, weight in enumerate(weights))

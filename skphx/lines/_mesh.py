@@ -19,6 +19,9 @@ import torch
 from skphx.lines import _series, _spline
 from skphx.lines._plan import MARGIN, PIXELS, Plan, make_group, make_plan, window_starts
 
+# Where node 0 of a mesh lies among those of the next coarser one, split in two.
+_REFINE_SHIFT = MARGIN + _spline.ORDER // 2
+
 # False runs torch's operations on the CPU, too: slower, and equal to rounding.
 COMPILED = True
 
@@ -197,7 +200,9 @@ class _LineSum(torch.autograd.Function):
                     pixels, mesh.origin, 1.0 / mesh.step, grad, d_coefficients
                 )
             else:
-                d_coefficients = _refine_adjoint(d_coefficients, mesh)
+                d_coefficients = kernels.refine_adjoint(
+                    d_coefficients, mesh.n_nodes, _REFINE_SHIFT
+                )
             if not mesh.spread and not mesh.groups:
                 continue
             kernel, spline = _transforms(mesh.length, pixels.device)
@@ -226,7 +231,10 @@ def _climb(kernels, plan, pixels, add_charges, add_cores):
     """Fill the meshes from coarse to fine, and read the pixels from the finest."""
     coefficients = None
     for mesh in plan.meshes:
-        coefficients = _refine(coefficients, mesh, pixels)
+        if coefficients is None:
+            coefficients = pixels.new_zeros(mesh.n_nodes)
+        else:
+            coefficients = kernels.refine(coefficients, mesh.n_nodes, _REFINE_SHIFT)
         if not mesh.spread and not mesh.groups:
             continue
         kernel, spline = _transforms(mesh.length, pixels.device)
@@ -234,7 +242,7 @@ def _climb(kernels, plan, pixels, add_charges, add_cores):
         if mesh.spread:
             charge = pixels.new_zeros((_series.N_TERMS, mesh.length))
             add_charges(mesh, charge)
-            total = (kernels.rfft(charge, mesh.length) * kernel).sum(0)
+            total = kernels.contract(kernels.rfft(charge, mesh.length), kernel)
         if mesh.groups:
             values = pixels.new_zeros(mesh.length)
             add_cores(mesh.groups, _nodes(mesh, pixels), values)
@@ -353,27 +361,3 @@ def _add_core_gradients(kernels, groups, targets, center, grad, state):
         d_near[part][lines] += change
         if polynomial is not None:
             d_weights[part][lines] += polynomial @ _inner(center).T
-
-
-def _refine(coefficients, mesh, like):
-    """Write a spline of the next coarser mesh on this one: exact, and a stencil of 9."""
-    result = like.new_zeros(mesh.n_nodes)
-    if coefficients is None:
-        return result
-    n = len(coefficients)
-    weights = _spline.refinement().tolist()
-    fine = like.new_zeros(2 * n + _spline.ORDER)
-    for k, weight in enumerate(weights):
-        fine[k : k + 2 * n : 2] += weight * coefficients
-    shift = MARGIN + _spline.ORDER // 2
-    return fine[shift : shift + mesh.n_nodes].clone()
-
-
-def _refine_adjoint(grad, mesh):
-    """Gradients of the coarser mesh from those of the finer one."""
-    n = mesh.n_nodes
-    shift = MARGIN + _spline.ORDER // 2
-    fine = grad.new_zeros(2 * n + _spline.ORDER)
-    fine[shift : shift + len(grad)] = grad
-    weights = _spline.refinement().tolist()
-    return sum(weight * fine[k : k + 2 * n : 2] for k, weight in enumerate(weights))

@@ -6,12 +6,13 @@ import numpy as np
 from numba import njit, prange
 
 from skphx.lines._cores_numba import OPTIONS
-from skphx.lines._spline import ORDER, pieces
+from skphx.lines._spline import ORDER, pieces, refinement
 
 # Targets that one thread works on at a time.
 _BLOCK = 1024
 
 _PIECES = pieces()
+_REFINEMENT = refinement()
 
 
 @njit(**OPTIONS)
@@ -142,3 +143,37 @@ def _scatter(cell, moment, mesh):
         mesh[first + j] += total
     for k in range(ORDER):
         moment[k] = 0.0
+
+
+@njit(**OPTIONS)
+def refine(coarse, shift, fine):
+    """Write the spline with coefficients `coarse` on nodes half as far apart."""
+    for i in range(len(fine)):
+        total = 0.0
+        for k in range((i + shift) % 2, ORDER + 1, 2):
+            j = (i + shift - k) // 2
+            if 0 <= j < len(coarse):
+                total += _REFINEMENT[k] * coarse[j]
+        fine[i] = total
+
+
+@njit(**OPTIONS)
+def refine_adjoint(fine, shift, coarse):
+    """Return, in `coarse`, the gradients of `refine`."""
+    for j in range(len(coarse)):
+        total = 0.0
+        for k in range(ORDER + 1):
+            i = 2 * j + k - shift
+            if 0 <= i < len(fine):
+                total += _REFINEMENT[k] * fine[i]
+        coarse[j] = total
+
+
+@njit(**OPTIONS)
+def contract(transforms, kernels, total):
+    """Return, in `total`, the sum over rows of transforms times real kernels."""
+    for i in range(len(total)):
+        value = 0.0j
+        for m in range(len(transforms)):
+            value += transforms[m, i] * kernels[m, i]
+        total[i] = value

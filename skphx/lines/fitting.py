@@ -28,6 +28,7 @@ def clone_spectrum(
     wavelength,
     flux,
     *,
+    start=None,
     prominence=0.005,
     distance=4,
     edge=0.0,
@@ -46,6 +47,8 @@ def clone_spectrum(
         Pixel centres in Å.
     flux : ndarray of shape (n_pixels,)
         Normalised flux, dimensionless.
+    start : ndarray of shape (n_lines, 4) or None
+        Lines to begin with, such as those of a similar spectrum; None detects them.
     prominence, distance, edge
         See :func:`detect_lines`.
     target_rms : float or None
@@ -58,9 +61,10 @@ def clone_spectrum(
     Returns
     -------
     lines : ndarray of shape (n_lines, 4)
-        Centre (Å), ln area, ln sigma and ln gamma (Å), sorted by detected centre.
-    detected : ndarray of shape (n_lines,), int
-        Pixel at which each line was detected, increasing.
+        Centre (Å), ln area, ln sigma and ln gamma (Å): the lines of `start` or the detected
+        ones in their order, then those added.
+    pixel : ndarray of shape (n_lines,), int
+        Pixel at which each line was detected, or at which `start` puts it.
     rms : float
         Root mean square of clone minus flux.
 
@@ -75,21 +79,24 @@ def clone_spectrum(
     >>> from skphx.lines import clone_spectrum
     >>> wavelength = np.linspace(5000.0, 5004.0, 401)
     >>> flux = 1 - 0.5 * np.exp(-0.5 * ((wavelength - 5002.0) / 0.05) ** 2)
-    >>> lines, detected, rms = clone_spectrum(wavelength, flux)
-    >>> lines.shape, detected, bool(rms < 0.005)
+    >>> lines, pixel, rms = clone_spectrum(wavelength, flux)
+    >>> lines.shape, pixel, bool(rms < 0.005)
     ((1, 4), array([200]), True)
     """
     transmission = fitting.get("transmission", "exponential")
     rendering = {name: fitting[name] for name in _RENDER_OPTIONS if name in fitting}
 
-    def add(old, pixel, depth, fwhm):
-        guess = guess_line_parameters(depth, fwhm, transmission=transmission)
-        return np.concatenate([old, np.column_stack([wavelength[pixel], *guess])])
+    def guess(pixel, depth, fwhm):
+        logs = guess_line_parameters(depth, fwhm, transmission=transmission)
+        return np.column_stack([wavelength[pixel], *logs])
 
-    detected, depth, fwhm = detect_lines(
-        wavelength, flux, prominence=prominence, distance=distance, edge=edge
-    )
-    start = add(np.empty((0, len(LINE_PARAMETERS))), detected, depth, fwhm)
+    if start is None:
+        pixel, depth, fwhm = detect_lines(
+            wavelength, flux, prominence=prominence, distance=distance, edge=edge
+        )
+        start = guess(pixel, depth, fwhm)
+    else:
+        pixel = _nearest_pixel(wavelength, start[:, 0])
     lines, rms = fit_lines(wavelength, flux, start, **fitting)
     multiple = _FIRST_MULTIPLE
     for _ in range(_MAX_ROUNDS if target_rms is not None else 0):
@@ -98,19 +105,18 @@ def clone_spectrum(
             break
         clone = LineTable.from_dense(lines[None]).render(wavelength, **rendering)[0]
         threshold = multiple * max(rms, target_rms)
-        pixel, depth, fwhm = _missing_absorption(wavelength, flux, clone, threshold)
-        # The deepest ones first, where there is not room for all.
+        added, depth, fwhm = _missing_absorption(wavelength, flux, clone, threshold)
+        # The deepest ones first, where there is not room for all; and none where a line is.
         rank = np.argsort(np.argsort(-depth))
-        new = ~np.isin(pixel, detected) & (rank < room)
-        more = add(lines, pixel[new], depth[new], fwhm[new])
+        new = ~np.isin(added, _nearest_pixel(wavelength, lines[:, 0])) & (rank < room)
+        more = np.concatenate([lines, guess(added[new], depth[new], fwhm[new])])
         more, more_rms = fit_lines(wavelength, flux, more, **fitting)
         if more_rms > (1.0 - _LITTLE_GAIN) * rms:
             multiple *= _LOWER
         if more_rms < rms:
-            detected = np.concatenate([detected, pixel[new]])
             lines, rms = more, more_rms
-    order = np.argsort(detected)
-    return lines[order], detected[order], rms
+            pixel = np.concatenate([pixel, added[new]])
+    return lines, pixel, rms
 
 
 def fit_lines(
@@ -125,6 +131,8 @@ def fit_lines(
     transmission="exponential",
     wing_cut=None,
     device="cpu",
+    prior=None,
+    pull=1e-3,
 ):
     """Fit all lines of one spectrum together.
 
@@ -146,6 +154,10 @@ def fit_lines(
         See :func:`skphx.lines.render_flux`.
     device : str
         torch device on which lines are summed and differentiated.
+    prior : ndarray of shape (n_lines, 4) or None
+        Parameters to which Levenberg-Marquardt pulls the lines; None is `start`.
+    pull : float
+        Strength of that pull, see :func:`fit_levenberg_marquardt`.
 
     Returns
     -------
@@ -174,6 +186,8 @@ def fit_lines(
     }
     if optimizer == "adam":
         settings["learning_rate"] = learning_rate
+    else:
+        settings.update(prior=prior, pull=pull)
     lines, rms = FITTERS[optimizer](wavelength, flux, start, **settings)
     finite = np.isfinite(lines).all(axis=1)
     if not finite.all():
@@ -183,6 +197,12 @@ def fit_lines(
             f"optimizer='adam' lower learning_rate (now {learning_rate})."
         )
     return lines, rms
+
+
+def _nearest_pixel(wavelength, center):
+    """Pixel nearest to each centre."""
+    middle = 0.5 * (wavelength[1:] + wavelength[:-1])
+    return np.searchsorted(middle, center)
 
 
 def _missing_absorption(wavelength, flux, clone, threshold):

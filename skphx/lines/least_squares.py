@@ -127,6 +127,57 @@ def fit_levenberg_marquardt(
     return lines, float(np.sqrt(np.mean(state.residual**2)))
 
 
+def line_information(wavelength, lines, *, profile, transmission, wing_cut=None, device="cpu"):
+    """How much the flux says about each parameter: the diagonal of JᵀJ.
+
+    Parameters
+    ----------
+    wavelength : ndarray of shape (n_pixels,)
+        Pixel centres in Å.
+    lines : ndarray of shape (n_lines, 4)
+        Centre (Å), ln area, ln sigma and ln gamma (Å).
+    profile, transmission, wing_cut, device
+        As in :func:`fit_levenberg_marquardt`.
+
+    Returns
+    -------
+    ndarray of shape (n_lines, 4)
+        Sum over pixels of the squared derivative of the flux, per Å² for the centre and
+        dimensionless for the logarithms.
+    """
+    if len(lines) == 0:
+        return np.empty_like(lines)
+    nothing = np.ones_like(wavelength)
+    problem = _Problem(
+        wavelength, nothing, lines, 0.0, profile, transmission, wing_cut, device
+    )
+    order = np.argsort(lines[:, 0], kind="stable")
+    equations = problem.linearise(lines, problem.evaluate(lines), order)
+    information = np.empty_like(lines)
+    information[order] = equations.diagonal
+    return information
+
+
+def pull_scale(wavelength, center):
+    """What one standard deviation of the pull means, for each line and parameter.
+
+    Parameters
+    ----------
+    wavelength : ndarray of shape (n_pixels,)
+        Pixel centres in Å.
+    center : ndarray of shape (n_lines,)
+        Line centres in Å.
+
+    Returns
+    -------
+    ndarray of shape (n_lines, 4)
+        2.5 pixels in Å for the centre, 1 for each of the three logarithms.
+    """
+    pixel = np.interp(center, wavelength, np.gradient(wavelength))
+    logs = [np.full(len(center), _PULL_SCALE_LOG)] * 3
+    return np.column_stack([_PULL_SCALE_PIXELS * pixel, *logs])
+
+
 class _State:
     """Clone, residual and cost of one set of parameters."""
 
@@ -141,12 +192,8 @@ class _Problem:
         self.wavelength, self.flux, self.prior = wavelength, flux, prior
         self.profile, self.transmission = profile, transmission
         self.wing_cut, self.device = wing_cut, device
-        pixel = np.interp(prior[:, 0], wavelength, np.gradient(wavelength))
-        self.pixel = pixel
-        scale = np.column_stack(
-            [_PULL_SCALE_PIXELS * pixel, *[np.full(len(prior), _PULL_SCALE_LOG)] * 3]
-        )
-        self.pull_weight = (pull / scale) ** 2
+        self.pull_weight = (pull / pull_scale(wavelength, prior[:, 0])) ** 2
+        self.pixel = pixel = np.interp(prior[:, 0], wavelength, np.gradient(wavelength))
         fwhm = _FWHM_PER_SIGMA * self.parts(prior)[0][:, 3]
         reach = np.maximum(fwhm, 3.0 * pixel)
         self.lower = np.column_stack(

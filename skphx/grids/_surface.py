@@ -1,0 +1,84 @@
+"""Smooth surfaces through values at nodes: low polynomials that need not pass through them."""
+
+from itertools import product
+
+import numpy as np
+from numpy.polynomial import legendre
+
+
+class PolynomialSurface:
+    """Weighted polynomial fits of many quantities over the parameters, all at once.
+
+    Where an interpolation repeats every node's value, a surface keeps what neighbouring nodes
+    agree on: a value that its own node hardly determines follows the others.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_nodes, n_parameters)
+        The nodes.
+    degree : int
+        Largest total degree; along a parameter with n distinct values at most n - 1.
+
+    Attributes
+    ----------
+    exponents : ndarray of shape (n_terms, n_parameters), int
+        Degree of each term's Legendre polynomials, low total degrees first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx.grids import PolynomialSurface
+    >>> teff = np.array([[4000.0], [5000.0], [6000.0]])
+    >>> surface = PolynomialSurface(teff, degree=1)
+    >>> coefficients = surface.fit(np.array([[1.0], [2.0], [9.0]]), np.array([[1], [1], [0]]))
+    >>> surface.evaluate(np.array([[6000.0]]), coefficients).round(1)
+    array([[3.]])
+    """
+
+    def __init__(self, parameters, degree):
+        self.low, self.high = parameters.min(axis=0), parameters.max(axis=0)
+        n_values = [len(np.unique(column)) for column in parameters.T]
+        ranges = [range(min(degree, n - 1) + 1) for n in n_values]
+        exponents = [powers for powers in product(*ranges) if sum(powers) <= degree]
+        self.exponents = np.array(sorted(exponents, key=lambda powers: (sum(powers), powers)))
+        self.parameters = parameters
+
+    def basis(self, parameters):
+        """Terms at given parameters, shape (n_points, n_terms)."""
+        width = np.where(self.high > self.low, self.high - self.low, 1.0)
+        unit = 2.0 * (parameters - self.low) / width - 1.0
+        terms = np.ones((len(parameters), len(self.exponents)))
+        for column, powers in zip(unit.T, self.exponents.T, strict=True):
+            terms *= legendre.legvander(column, powers.max())[:, powers]
+        return terms
+
+    def fit(self, values, weights, *, ridge=1e-2):
+        """Fit every quantity by weighted least squares.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_nodes, n_quantities)
+            Values at the nodes.
+        weights : ndarray of shape (n_nodes, n_quantities)
+            Weight of each value, not negative; about 1 for a value that counts fully.
+        ridge : float
+            Penalty on the squared coefficients, times the square of each term's degree: a
+            quantity without information stays constant.
+
+        Returns
+        -------
+        ndarray of shape (n_quantities, n_terms)
+            Coefficients.
+        """
+        basis = self.basis(self.parameters)
+        n_terms = basis.shape[1]
+        # Constants are not penalised, but a quantity without any weight must not be singular.
+        penalty = np.diag(ridge * self.exponents.sum(axis=1) ** 2.0 + 1e-9)
+        squares = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
+        normal = (weights.T @ squares).reshape(-1, n_terms, n_terms) + penalty
+        right = (weights * values).T @ basis
+        return np.linalg.solve(normal, right[..., None])[..., 0]
+
+    def evaluate(self, parameters, coefficients):
+        """Values of all quantities, shape (n_points, n_quantities)."""
+        return self.basis(parameters) @ coefficients.T
