@@ -1,0 +1,259 @@
+"""Fitting of lines: the compiled normal equations, both optimizers, growth of the list."""
+
+import numpy as np
+import pytest
+
+from skphx.lines import _normal_equations as kernels
+from skphx.lines import clone_spectrum, fit_lines, render_flux
+from skphx.lines.least_squares import _Problem, fit_levenberg_marquardt
+
+WAVELENGTH = np.linspace(5000.0, 5012.0, 601)
+# A narrow line, a blend of two, a line with wide wings, a faint one.
+LINES = np.column_stack(
+    [
+        [5001.503, 5004.0, 5004.31, 5007.2, 5010.1],
+        np.log([0.05, 0.12, 0.06, 0.5, 0.01]),
+        np.log([0.06, 0.08, 0.07, 0.09, 0.05]),
+        np.log([0.02, 0.03, 0.05, 0.15, 0.02]),
+    ]
+)
+TRANSMISSIONS = ["exponential", "product"]
+
+
+def render(lines, **options):
+    return render_flux(WAVELENGTH, *lines.T, **options)
+
+
+def finite_differences(lines, **options):
+    """Jacobian (n_pixels, n_lines, 4) of the rendered flux by central differences."""
+    step = 1e-6
+    jacobian = np.empty((len(WAVELENGTH), *lines.shape))
+    for i, q in np.ndindex(lines.shape):
+        moved = np.array([lines, lines])
+        moved[:, i, q] += [step, -step]
+        above, below = (render(each, **options) for each in moved)
+        jacobian[:, i, q] = (above - below) / (2 * step)
+    return jacobian
+
+
+def normal_equations(lines, flux, *, prior=None, pull=0.0, **options):
+    """Normal equations at `lines`, and their Jacobian written out in full."""
+    prior = lines if prior is None else prior
+    options = {"profile": "pseudo-voigt", "transmission": "exponential", **options}
+    problem = _Problem(
+        WAVELENGTH, flux, prior, pull, wing_cut=None, device="cpu", **options
+    )
+    order = np.argsort(lines[:, 0], kind="stable")
+    equations = problem.linearise(lines, problem.evaluate(lines), order)
+    dense = np.zeros((len(WAVELENGTH), len(lines), 4))
+    for line, start, stop, first in zip(order, *equations.windows, strict=True):
+        dense[start:stop, line] = equations.derivatives[first : first + stop - start]
+    return equations, dense
+
+
+@pytest.mark.parametrize("transmission", TRANSMISSIONS)
+@pytest.mark.parametrize("profile", ["pseudo-voigt", "blase"])
+def test_jacobian_is_that_of_the_rendered_flux(profile, transmission):
+    options = {"profile": profile, "transmission": transmission}
+    equations, dense = normal_equations(LINES, np.ones_like(WAVELENGTH), **options)
+    expected = finite_differences(LINES, **options)
+    start, stop, _ = equations.windows
+    for line in range(len(LINES)):
+        inside = slice(start[line], stop[line])
+        largest = abs(expected[:, line]).max(axis=0)
+        # Relative to the largest derivative: the rest is the error of the differences.
+        difference = abs(dense[inside, line] - expected[inside, line]).max(axis=0)
+        np.testing.assert_array_less(difference, 1e-6 * largest + 1e-9)
+        # What lies outside a line's window is small by design: its optical depth is < 2e-4.
+        outside = expected[:, line].copy()
+        outside[inside] = 0.0
+        assert (abs(outside[:, 1]) < 2.1e-4).all()
+
+
+def test_voigt_directions_are_close_to_the_exact_profile():
+    _, dense = normal_equations(LINES, np.ones_like(WAVELENGTH), profile="voigt")
+    expected = finite_differences(LINES, profile="voigt")
+    cosine = (dense * expected).sum(axis=0) / np.sqrt(
+        (dense**2).sum(axis=0) * (expected**2).sum(axis=0)
+    )
+    assert cosine[:, :3].min() > 0.99
+    assert cosine.min() > 0.95
+
+
+@pytest.mark.parametrize("transmission", TRANSMISSIONS)
+def test_gradient_is_that_of_the_cost(transmission):
+    rng = np.random.default_rng(0)
+    prior = LINES + rng.normal(0.0, 0.01, LINES.shape)
+    flux = render(LINES + rng.normal(0.0, 0.02, LINES.shape), transmission=transmission)
+    pull = 0.05
+    equations, _ = normal_equations(
+        LINES, flux, prior=prior, pull=pull, transmission=transmission
+    )
+    scale = np.array([2.5 * (WAVELENGTH[1] - WAVELENGTH[0]), 1.0, 1.0, 1.0])
+
+    def half_cost(lines):
+        misfit = np.sum((render(lines, transmission=transmission) - flux) ** 2)
+        return 0.5 * (misfit + np.sum((pull * (lines - prior) / scale) ** 2))
+
+    expected = np.empty_like(LINES)
+    step = 1e-6
+    for i, q in np.ndindex(LINES.shape):
+        moved = np.array([LINES, LINES])
+        moved[:, i, q] += [step, -step]
+        expected[i, q] = (half_cost(moved[0]) - half_cost(moved[1])) / (2 * step)
+    # Wings beyond the windows are not in the gradient: that is the tolerance.
+    np.testing.assert_allclose(equations.gradient, expected, atol=2e-3 * abs(expected).max())
+
+
+def test_products_and_bands_are_those_of_the_dense_jacobian():
+    rng = np.random.default_rng(1)
+    flux = np.ones_like(WAVELENGTH)
+    equations, dense = normal_equations(LINES, flux)
+    n_lines = len(LINES)
+    flat = dense.reshape(len(WAVELENGTH), -1)
+    normal = flat.T @ flat
+
+    step, out = rng.normal(size=(n_lines, 4)), np.empty(len(WAVELENGTH))
+    kernels.forward_product(equations.derivatives, *equations.windows, step, out)
+    np.testing.assert_allclose(out, flat @ step.ravel(), atol=1e-12)
+
+    back = np.empty((n_lines, 4))
+    kernels.transposed_product(equations.derivatives, *equations.windows, out, back)
+    np.testing.assert_allclose(back.ravel(), flat.T @ out, rtol=1e-10, atol=1e-12)
+
+    np.testing.assert_allclose(equations.diagonal.ravel(), np.diag(normal), rtol=1e-12)
+
+    # Two neighbours a line, whole windows: bands of the dense matrix, couplings farther zero.
+    n_coupled = 2
+    bands = np.zeros((4 * n_coupled + 4, 4 * n_lines))
+    kernels.banded_normal_matrix(equations.derivatives, *equations.windows, n_coupled, bands)
+    line = np.arange(4 * n_lines) // 4
+    near = line[:, None] - line[None] <= n_coupled
+    for diagonal in range(len(bands)):
+        size = 4 * n_lines - diagonal
+        expected = np.diag(np.where(near, normal, 0.0), -diagonal)
+        np.testing.assert_allclose(bands[diagonal, :size], expected, atol=1e-12)
+
+
+def test_step_solves_the_damped_equations():
+    rng = np.random.default_rng(2)
+    flux = render(LINES + rng.normal(0.0, 0.05, LINES.shape))
+    equations, dense = normal_equations(LINES, flux, pull=0.01)
+    flat = dense.reshape(len(WAVELENGTH), -1)
+    damping = np.full(len(LINES), 0.1)
+    damped = flat.T @ flat
+    damped += np.diag((damping[:, None] * equations.diagonal + equations.pull).ravel())
+    expected = np.linalg.solve(damped, -equations.gradient.ravel()).reshape(-1, 4)
+    step = equations.solve(damping)
+    held = equations.held
+    assert not held.any()
+    # Conjugate gradients stop at a thousandth of the decrease that the step promises.
+    difference = (step - expected).ravel()
+    energy = np.sqrt(difference @ damped @ difference)
+    assert energy < 0.05 * np.sqrt(expected.ravel() @ damped @ expected.ravel())
+
+
+@pytest.mark.parametrize("transmission", TRANSMISSIONS)
+@pytest.mark.parametrize("profile", ["pseudo-voigt", "voigt", "blase"])
+def test_levenberg_marquardt_finds_the_true_lines(profile, transmission):
+    options = {"profile": profile, "transmission": transmission}
+    rng = np.random.default_rng(3)
+    start = LINES + rng.normal(0.0, [0.02, 0.3, 0.2, 0.3], LINES.shape)
+    lines, rms = fit_levenberg_marquardt(
+        WAVELENGTH, render(LINES, **options), start, pull=0.0, tolerance=1e-9, **options
+    )
+    assert rms < 2e-5
+    np.testing.assert_allclose(render(lines, **options), render(LINES, **options), atol=2e-4)
+    # The isolated lines, in every parameter.
+    np.testing.assert_allclose(lines[[0, 3], 0], LINES[[0, 3], 0], atol=1e-3)
+    np.testing.assert_allclose(lines[[0, 3], 1], LINES[[0, 3], 1], atol=0.01)
+
+
+def test_order_of_the_lines_does_not_matter():
+    start = LINES + [0.01, 0.1, 0.1, 0.1]
+    flux = render(LINES)
+    shuffled = np.array([3, 0, 4, 2, 1])
+    lines, rms = fit_levenberg_marquardt(WAVELENGTH, flux, start)
+    again, rms_again = fit_levenberg_marquardt(WAVELENGTH, flux, start[shuffled])
+    np.testing.assert_allclose(again, lines[shuffled], rtol=1e-6)
+    assert rms_again == pytest.approx(rms)
+
+
+def test_strong_pull_keeps_the_prior_and_no_pull_leaves_it():
+    flux = render(LINES)
+    prior = LINES + [0.005, 0.2, -0.2, 0.2]
+    held, _ = fit_levenberg_marquardt(WAVELENGTH, flux, prior, pull=1e4)
+    np.testing.assert_allclose(held, prior, atol=1e-6)
+    free, _ = fit_levenberg_marquardt(WAVELENGTH, flux, prior, pull=0.0)
+    assert abs(free - prior)[:, 1].min() > 0.05
+
+
+def test_no_step_makes_the_fit_worse():
+    start = LINES + [0.05, 0.5, 0.3, -0.5]
+    flux = render(LINES)
+    errors = [
+        fit_levenberg_marquardt(WAVELENGTH, flux, start, n_epochs=n, pull=0.0)[1]
+        for n in range(6)
+    ]
+    assert errors[0] == pytest.approx(np.sqrt(np.mean((render(start) - flux) ** 2)))
+    assert (np.diff(errors) <= 0).all()
+    assert errors[-1] < 0.3 * errors[0]
+
+
+def test_adam_is_torch_adam_with_amsgrad_on_the_mean_squared_error():
+    import torch
+
+    start = LINES[:2] + [0.01, 0.1, 0.0, 0.0]
+    flux = render(LINES[:2])
+    lines, rms = fit_lines(
+        WAVELENGTH, flux, start, optimizer="adam", n_epochs=5, learning_rate=0.02
+    )
+    parameters = [torch.tensor(column, requires_grad=True) for column in start.T.copy()]
+    adam = torch.optim.Adam(parameters, lr=0.02, amsgrad=True)
+    for _ in range(5):
+        adam.zero_grad()
+        clone = render_flux(WAVELENGTH, *parameters, method="direct")
+        torch.mean((clone - torch.tensor(flux)) ** 2).backward()
+        adam.step()
+    expected = torch.stack(parameters, dim=1).detach().numpy()
+    np.testing.assert_allclose(lines, expected, rtol=1e-9)
+    assert rms == pytest.approx(np.sqrt(np.mean((render(lines) - flux) ** 2)))
+
+
+def test_clone_grows_until_the_target_is_reached():
+    # A line with a broad shoulder that no minimum shows: found in the residual only.
+    lines = np.array([LINES[0], [5001.78, np.log(0.025), np.log(0.1), np.log(0.02)]])
+    flux = render(lines)
+    detected, pixel, rms = clone_spectrum(WAVELENGTH, flux)
+    assert len(detected) == len(pixel) == 1
+    assert rms > 1e-3
+    grown, pixel, rms = clone_spectrum(WAVELENGTH, flux, target_rms=3e-4)
+    assert len(grown) == len(pixel) > 1
+    assert rms <= 3e-4
+    np.testing.assert_allclose(np.sqrt(np.mean((render(grown) - flux) ** 2)), rms, rtol=1e-6)
+    limited, _, _ = clone_spectrum(WAVELENGTH, flux, target_rms=0.0, max_lines=2)
+    assert len(limited) == 2
+
+
+def test_noise_is_not_cloned():
+    noise = np.random.default_rng(4).normal(0.0, 0.01, len(WAVELENGTH))
+    flux = render(LINES[:1]) + noise
+    lines, _, rms = clone_spectrum(WAVELENGTH, flux, prominence=0.1, target_rms=0.001)
+    assert len(lines) <= 3
+    assert rms == pytest.approx(0.01, rel=0.15)
+
+
+def test_a_spectrum_without_lines_is_a_flat_clone():
+    lines, pixel, rms = clone_spectrum(WAVELENGTH, np.ones_like(WAVELENGTH), target_rms=0.001)
+    assert lines.shape == (0, 4)
+    assert len(pixel) == 0
+    assert rms == 0.0
+
+
+def test_unknown_optimizer_and_a_fit_that_runs_away_are_named():
+    with pytest.raises(ValueError, match=r"optimizer must be one of \['adam', .*'sgd'"):
+        fit_lines(WAVELENGTH, render(LINES), LINES, optimizer="sgd")
+    with pytest.raises(RuntimeError, match=r"not finite; check the flux near .*learning_rate"):
+        fit_lines(
+            WAVELENGTH, render(LINES), LINES, optimizer="adam", n_epochs=3, learning_rate=1e300
+        )
