@@ -12,11 +12,14 @@ export OMP_NUM_THREADS ?= 2
 help:
 	@echo "make demo   install, run the example on the embedded grid, save its figure"
 	@echo "make test   install, lint, run all tests and doctests"
+	@echo "make lint   install, check style and format"
 	@echo "make bench  measure on the real spectra beside the checkout (../shared/data)"
 	@echo "make clean  remove the environment and everything generated"
 
-# torch first and alone: the constraint keeps every later install from replacing it.
+# The stamp is written last, so that an install that broke off, or a .venv made by other means, is
+# installed into again. torch first and alone: its constraint keeps later installs from replacing it.
 $(VENV)/installed: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): some minutes the first time."
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --constraint constraints.txt torch

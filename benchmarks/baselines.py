@@ -27,9 +27,7 @@ class PixelRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X, y):
         order = "linear" if self.interpolation == "nearest" else self.interpolation
-        self.grid_ = make_grid(
-            X, parameter_names=("teff", "logg", "feh"), interpolation=order
-        )
+        self.grid_ = make_grid(X, parameter_names=("teff", "logg", "feh"), interpolation=order)
         self.wavelength_ = np.asarray(self.wavelength)
         if self.normaliser is not None:
             self.normaliser_ = clone(self.normaliser).fit(y, teff=X[:, 0])

@@ -29,9 +29,14 @@ def rvs_coarse(folder):
     test = load_npz_grid(folder / "atlas9_rvs_offgrid.npz", medium="air")
     teff, logg, _ = grid.parameters.T
     train = (teff % 500 == 0) & (logg % 1 == 0)
-    return grid.wavelength, grid.spectra[train], grid.parameters[train], test.spectra, (
-        test.parameters
-    ), True
+    return (
+        grid.wavelength,
+        grid.spectra[train],
+        grid.parameters[train],
+        test.spectra,
+        (test.parameters),
+        True,
+    )
 
 
 def phoenix_hband(folder):
@@ -40,9 +45,14 @@ def phoenix_hband(folder):
     teff = grid.parameters[:, 0]
     train = (teff - teff.min()) % 200 == 0
     inside = ~train & (teff < teff[train].max())
-    return grid.wavelength, grid.spectra[train], grid.parameters[train], (
-        grid.spectra[inside]
-    ), grid.parameters[inside], False
+    return (
+        grid.wavelength,
+        grid.spectra[train],
+        grid.parameters[train],
+        (grid.spectra[inside]),
+        grid.parameters[inside],
+        False,
+    )
 
 
 PROTOCOLS = {"rvs": rvs_coarse, "hband": phoenix_hband}
@@ -61,8 +71,11 @@ def rows_of(wavelength, normalized, n_jobs):
         emulator = PixelRegressor(wavelength, interpolation, normaliser)
         # Least squares cannot start on a staircase: the nearest node is only searched.
         refine = interpolation != "nearest"
-        yield f"pixels, {interpolation}", StellarParameterEstimator(
-            emulator, n_calls=100, random_state=0, refine=refine, n_jobs=n_jobs
+        yield (
+            f"pixels, {interpolation}",
+            StellarParameterEstimator(
+                emulator, n_calls=100, random_state=0, refine=refine, n_jobs=n_jobs
+            ),
         )
     yield "skphx, default", ours
     lines_only = sklearn.clone(ours).set_params(emulator__residual=False)
@@ -76,8 +89,10 @@ def run(name, folder, n_infer, n_jobs):
     )
     chosen = np.linspace(0, len(test_spectra) - 1, min(n_infer, len(test_spectra))).astype(int)
     print(f"\n## {name}: {PROTOCOLS[name].__doc__}")
-    print(f"fit on {len(spectra)} nodes, flux rms on {len(test_spectra)} held-out spectra, "
-          f"parameters of {len(chosen)} of them\n")
+    print(
+        f"fit on {len(spectra)} nodes, flux rms on {len(test_spectra)} held-out spectra, "
+        f"parameters of {len(chosen)} of them\n"
+    )
     print("| emulator | flux rms | /cubic | Teff/K | log g | [Fe/H] | fit/s | infer/s each |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     results = []
@@ -96,8 +111,11 @@ def run(name, folder, n_infer, n_jobs):
     cubic = dict((label, rms) for label, rms, *_ in results)["pixels, cubic"]
     for label, rms, errors, fit_seconds, infer_seconds in results:
         teff, logg, feh = errors.mean_absolute
-        print(f"| {label} | {rms:.5f} | {rms / cubic:.2f} | {teff:.1f} | {logg:.3f} | {feh:.3f} "
-              f"| {fit_seconds:.1f} | {infer_seconds:.2f} |", flush=True)
+        print(
+            f"| {label} | {rms:.5f} | {rms / cubic:.2f} | {teff:.1f} | {logg:.3f} | {feh:.3f} "
+            f"| {fit_seconds:.1f} | {infer_seconds:.2f} |",
+            flush=True,
+        )
 
 
 def main():

@@ -366,9 +366,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             If the number of columns is not 4 * n_lines.
         """
         check_is_fitted(self)
-        X = check_array(
-            X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_features=0
-        )
+        X = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_features=0)
         n_columns = len(LINE_PARAMETERS) * self.n_lines_
         if X.shape[1] != n_columns:
             raise ValueError(
@@ -417,9 +415,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             include_boundaries="neither",
         )
         if self.line_list not in ("grown", "detected"):
-            raise ValueError(
-                f"line_list must be 'grown' or 'detected', got {self.line_list!r}."
-            )
+            raise ValueError(f"line_list must be 'grown' or 'detected', got {self.line_list!r}.")
         check_scalar(self.n_seeds, "n_seeds", int, min_val=1)
         check_scalar(self.pull, "pull", (float, int), min_val=0)
         check_scalar(self.tolerance, "tolerance", int, min_val=0)
@@ -538,7 +534,5 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
 def _refit_spectrum(wavelength, flux, start, prior, fitting):
     """Lines of one spectrum and what its flux says about them: the unit that is cached."""
     lines, _ = fit_lines(wavelength, flux, start, prior=prior, **fitting)
-    rendering = {
-        name: fitting[name] for name in ("profile", "transmission", "wing_cut", "device")
-    }
+    rendering = {name: fitting[name] for name in ("profile", "transmission", "wing_cut", "device")}
     return lines, line_information(wavelength, lines, **rendering)

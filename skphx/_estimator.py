@@ -224,7 +224,10 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
             return np.sqrt(np.mean(residuals(point[None]) ** 2))
 
         if shared is None:
-            points, emulated = draw_points(box, self.n_initial_points, check_random_state(seed)), None
+            points, emulated = (
+                draw_points(box, self.n_initial_points, check_random_state(seed)),
+                None,
+            )
         else:
             points, emulated = shared
         losses = np.sqrt(np.mean(residuals(points, emulated) ** 2, axis=1))

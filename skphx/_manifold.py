@@ -320,9 +320,7 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
             return lines.reshape(len(spectra), voigt_cloner.n_lines_, len(LINE_PARAMETERS))
         voigt_cloner.fit(spectra)
         return smooth_along_grid(
-            lambda start, prior: voigt_cloner.refit(
-                spectra, start, prior, pull=self.smoothness
-            ),
+            lambda start, prior: voigt_cloner.refit(spectra, start, prior, pull=self.smoothness),
             parameters,
             voigt_cloner.nearest_seed_lines(spectra),
             scale=pull_scale(voigt_cloner.wavelength_, voigt_cloner.line_centers_),

@@ -3,7 +3,6 @@
 import numpy as np
 
 
-
 def check_wavelength(wavelength, n_pixels=None, *, name="wavelength"):
     """Return wavelengths as a float64 array in Å.
 
@@ -72,9 +71,7 @@ def check_wavelength(wavelength, n_pixels=None, *, name="wavelength"):
             f"remove that pixel from wavelength and flux."
         )
     if len(wavelength) and wavelength[0] <= 0:
-        raise ValueError(
-            f"{name} must be positive, in Å, got a first element of {wavelength[0]}."
-        )
+        raise ValueError(f"{name} must be positive, in Å, got a first element of {wavelength[0]}.")
     steps = np.diff(wavelength)
     if (steps <= 0).any():
         where = int(np.flatnonzero(steps <= 0)[0]) + 1

@@ -1,9 +1,5 @@
 """The compiled kernels behind the same functions as `_kernels_torch`, for tensors of the CPU."""
 
-import threading
-from contextlib import contextmanager
-
-import numba
 import numpy as np
 import torch
 from scipy import fft
@@ -12,41 +8,10 @@ from skphx.lines import _kernels_numba as compiled
 from skphx.lines import _spline_numba as splines
 from skphx.lines._series import GAUSSIAN
 from skphx.lines._spline import N_TAYLOR, ORDER
+from skphx.lines._threads import threads
 
 _NOTHING = np.zeros(1)
-_LOCK = threading.Lock()
-
-# Below so many elementary steps, waiting for other threads costs more than they save.
-_WORTH_THREADS = 200_000
 _LONG_FFT = 20_000
-
-
-@contextmanager
-def _threads(work):
-    """Run with torch's number of threads; one call at a time where numba demands it."""
-    wanted = max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-    if work < _WORTH_THREADS:
-        wanted = 1
-    before = numba.get_num_threads()
-    if before != wanted:
-        numba.set_num_threads(wanted)
-    try:
-        if _exclusive():
-            with _LOCK:
-                yield
-        else:
-            yield
-    finally:
-        if before != wanted:
-            numba.set_num_threads(before)
-
-
-def _exclusive():
-    """Whether numba's thread pool takes one caller only; it is unknown before the first."""
-    try:
-        return numba.threading_layer() == "workqueue"
-    except ValueError:
-        return True
 
 
 def new_bounds(targets):
@@ -65,7 +30,7 @@ def near_forward(
     kind, targets, center, reach, lo, hi, near, inner, inverse_square, depth, out, product, held
 ):
     """Add cores to `out`, or multiply them into `product`."""
-    with _threads(int((hi - lo).sum())):
+    with threads(int((hi - lo).sum())):
         compiled.near_forward(
             kind,
             targets.numpy(),
@@ -85,7 +50,7 @@ def near_forward(
 
 def fold(out, product):
     """Subtract ln(product) from `out`."""
-    with _threads(10 * len(out)):
+    with threads(10 * len(out)):
         compiled.fold(out.numpy(), product.numpy())
 
 
@@ -93,7 +58,7 @@ def near_adjoint(kind, targets, center, lo, hi, near, inner, inverse_square, gra
     """Return gradients of centres, near parameters and polynomials."""
     d_center, d_near = torch.zeros_like(center), torch.zeros_like(near)
     d_inner = None if inner is None else torch.zeros_like(inner)
-    with _threads(int((hi - lo).sum())):
+    with threads(int((hi - lo).sum())):
         compiled.near_adjoint(
             kind,
             targets.numpy(),
@@ -127,7 +92,7 @@ def near_tangent(
     out,
 ):
     """Add to `out` how the cores change along the d_ tensors."""
-    with _threads(int((hi - lo).sum())):
+    with threads(int((hi - lo).sum())):
         compiled.near_tangent(
             kind,
             targets.numpy(),
@@ -160,7 +125,7 @@ def spread(position, weight, mesh):
 def spread_adjoint(position, weight, mesh):
     """Return gradients of positions and weights from those of the mesh."""
     d_position, d_weight = torch.zeros_like(position), torch.zeros_like(weight)
-    with _threads(20 * weight.numel()):
+    with threads(20 * weight.numel()):
         splines.spread_adjoint(
             position.numpy(), weight.numpy(), mesh.numpy(), d_position.numpy(), d_weight.numpy()
         )
@@ -169,7 +134,7 @@ def spread_adjoint(position, weight, mesh):
 
 def interpolate(targets, origin, inverse_step, mesh, out):
     """Add the spline with coefficients `mesh` at the targets to `out`."""
-    with _threads(10 * len(targets)):
+    with threads(10 * len(targets)):
         splines.interpolate(targets.numpy(), origin, inverse_step, mesh.numpy(), out.numpy())
 
 
@@ -181,7 +146,7 @@ def interpolate_adjoint(targets, origin, inverse_step, grad, mesh):
     width = np.diff(targets[np.minimum(edges, len(targets) - 1)]).min() * inverse_step
     if width < 2 * ORDER:
         edges = np.array([0, len(targets)])
-    with _threads(10 * len(targets)):
+    with threads(10 * len(targets)):
         for parity in (0, 1):
             splines.interpolate_adjoint(targets, origin, inverse_step, grad, edges, parity, mesh)
 

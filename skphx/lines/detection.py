@@ -59,7 +59,7 @@ def detect_lines(wavelength, flux, *, prominence=0.005, distance=4, edge=0.0):
         nothing = np.empty(0)
         return nothing.astype(int), nothing, nothing
     pixel, found = find_peaks(-flux, prominence=prominence, distance=distance)
-    width, _, left, right = peak_widths(
+    _, _, left, right = peak_widths(
         -flux,
         pixel,
         rel_height=0.5,

@@ -222,7 +222,7 @@ def _missing_absorption(wavelength, flux, clone, threshold):
 def _fit_adam(
     wavelength, flux, start, *, n_epochs, learning_rate, profile, transmission, wing_cut, device
 ):
-    """The paper's fit: Adam with amsgrad on the mean squared error, centres free in Å."""
+    """Fit as the paper does: Adam with amsgrad on the mean squared error, centres free in Å."""
     import torch
 
     flux, start = (

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 from scipy.linalg import cho_solve_banded, cholesky_banded
+from threadpoolctl import threadpool_limits
 
 from skphx.lines.profile import components
 from skphx.lines.render import optical_depth
@@ -99,6 +100,13 @@ def fit_levenberg_marquardt(
     """
     prior = start if prior is None else prior
     problem = _Problem(wavelength, flux, prior, pull, profile, transmission, wing_cut, device)
+    # Bands are narrow: threaded linear algebra waits for its threads far longer than it works.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _minimise(problem, start, n_epochs, tolerance)
+
+
+def _minimise(problem, start, n_epochs, tolerance):
+    """Damped Gauss-Newton steps until one gains little; return lines and rms."""
     damping = np.full(len(start), _FIRST_DAMPING)
     lines = problem.bounded(start)
     state = problem.evaluate(lines)
@@ -128,7 +136,7 @@ def fit_levenberg_marquardt(
 
 
 def line_information(wavelength, lines, *, profile, transmission, wing_cut=None, device="cpu"):
-    """How much the flux says about each parameter: the diagonal of JᵀJ.
+    """Measure how much the flux says about each parameter: the diagonal of JᵀJ.
 
     Parameters
     ----------
@@ -148,9 +156,7 @@ def line_information(wavelength, lines, *, profile, transmission, wing_cut=None,
     if len(lines) == 0:
         return np.empty_like(lines)
     nothing = np.ones_like(wavelength)
-    problem = _Problem(
-        wavelength, nothing, lines, 0.0, profile, transmission, wing_cut, device
-    )
+    problem = _Problem(wavelength, nothing, lines, 0.0, profile, transmission, wing_cut, device)
     order = np.argsort(lines[:, 0], kind="stable")
     equations = problem.linearise(lines, problem.evaluate(lines), order)
     information = np.empty_like(lines)
@@ -159,7 +165,7 @@ def line_information(wavelength, lines, *, profile, transmission, wing_cut=None,
 
 
 def pull_scale(wavelength, center):
-    """What one standard deviation of the pull means, for each line and parameter.
+    """Return what one standard deviation of the pull means, for each line and parameter.
 
     Parameters
     ----------
@@ -252,7 +258,7 @@ class _Problem:
         )
 
     def linearise(self, lines, state, order):
-        """Normal equations at `lines`."""
+        """Set up the normal equations at `lines`."""
         return _NormalEquations(self, lines, state, order)
 
 
@@ -261,8 +267,9 @@ class _NormalEquations:
 
     def __init__(self, problem, lines, state, order):
         from skphx.lines import _normal_equations as kernels
+        from skphx.lines._threads import threads
 
-        self._kernels = kernels
+        self._kernels, self._threads = kernels, threads
         self.order = order
         wavelength = problem.wavelength
         center = np.ascontiguousarray(lines[order, 0])
@@ -275,16 +282,17 @@ class _NormalEquations:
         first = np.concatenate([[0], np.cumsum(stop - start)])
         derivatives = np.empty((first[-1], 4))
         self.windows = start, stop, first[:-1]
-        kernels.window_derivatives(
-            wavelength,
-            state.clone,
-            center,
-            parts,
-            chain,
-            *self.windows,
-            problem.transmission == "product",
-            derivatives,
-        )
+        with self._threads(derivatives.size):
+            kernels.window_derivatives(
+                wavelength,
+                state.clone,
+                center,
+                parts,
+                chain,
+                *self.windows,
+                problem.transmission == "product",
+                derivatives,
+            )
         self.derivatives = derivatives
         self.n_pixels = len(wavelength)
         self.sigma = parts[:, 3]
@@ -297,8 +305,9 @@ class _NormalEquations:
         )
         self.gradient[self.held] = 0.0
         self.diagonal = np.empty((len(lines), 4))
-        kernels.squared_norms(derivatives, *self.windows, self.diagonal)
-        self.bands = self._neighbour_bands(center, wavelength)
+        with self._threads(derivatives.size):
+            kernels.squared_norms(derivatives, *self.windows, self.diagonal)
+            self.bands = self._neighbour_bands(center, wavelength)
 
     def _neighbour_bands(self, center, wavelength):
         """JᵀJ between neighbours, as lower bands; positive semidefinite by construction.
@@ -325,7 +334,8 @@ class _NormalEquations:
 
     def _transposed(self, residual):
         out = np.empty((len(self.order), 4))
-        self._kernels.transposed_product(self.derivatives, *self.windows, residual, out)
+        with self._threads(self.derivatives.size):
+            self._kernels.transposed_product(self.derivatives, *self.windows, residual, out)
         return out
 
     def solve(self, damping):
