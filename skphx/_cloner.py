@@ -1,29 +1,25 @@
 """VoigtCloner: spectra as tables of spectral lines."""
 
+from os import PathLike
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
-from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import (
-    check_is_fitted,
-    check_memory,
-    check_scalar,
-    validate_data,
-)
-from tqdm import tqdm
+from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 
 from skphx._validation import check_wavelength
 from skphx.lines import (
+    LineArchive,
     LineTable,
     assign_lines,
-    clone_spectrum,
-    fit_lines,
     grow_lines,
-    line_information,
     match_lines,
     nearest_spectrum,
 )
+from skphx.lines._running import clone_unit, fit_unit, progress_bar, run_units
 from skphx.lines.table import LINE_PARAMETERS
+
+_QUALITY = [("row", np.int64), ("n_lines", np.int64), ("rms", np.float64)]
 
 
 class VoigtCloner(TransformerMixin, BaseEstimator):
@@ -60,9 +56,9 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         Spectra fitted at once, by :class:`joblib.Parallel`.
     memory : str, :class:`joblib.Memory` or None, default=None
         Where fitted clones are cached, so that the same spectrum with the same settings is
-        never cloned twice.
+        never cloned twice, whatever grid it stands in.
     verbose : int, default=0
-        Above 0, a progress bar over the spectra.
+        Above 0, a progress bar over the spectra, with the rate and the time left.
     line_list : {"grown", "detected"}, default="grown"
         How the spectra get one list of lines. ``"grown"``: the list grows at the few spectra
         that differ most, each starting from the lines of the nearest one, and every spectrum
@@ -87,6 +83,12 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         Least number of pixels between two lines of one spectrum.
     edge : float, default=0.0
         Lines closer than this to either end of the spectrum are not detected, in Å.
+    archive : path or None, default=None
+        Folder in which every finished fit of the spectra given to `fit` is kept, see
+        :class:`skphx.lines.LineArchive`. A run that was killed goes on from there, with the
+        same result as if it had not been; other spectra or settings are refused. Beside
+        `memory`, which may be emptied at any time and serves all grids, it is the durable
+        record of one grid: it is asked first, and holds also what came from the memory.
 
     Attributes
     ----------
@@ -102,6 +104,11 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         Parameters of the lines there: centre (Å), ln area, ln sigma, ln gamma (Å).
     n_lines_ : int
         Number of lines in the common list.
+    quality_ : structured ndarray of shape (n_spectra,)
+        ``row``, ``n_lines`` and ``rms`` (of clone minus flux) of each spectrum, from the last
+        of `fit_transform`, `refit` and, with a detected list, `fit`.
+    fit_seconds_ : ndarray of shape (n_spectra,)
+        Wall time in seconds that each of these fits took, also where a store held it.
     n_features_in_ : int
         Number of pixels.
 
@@ -160,6 +167,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         tolerance=2,
         min_distance=4,
         edge=0.0,
+        archive=None,
     ):
         self.wavelength = wavelength
         self.prominence = prominence
@@ -181,6 +189,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         self.tolerance = tolerance
         self.min_distance = min_distance
         self.edge = edge
+        self.archive = archive
 
     def fit(self, X, y=None):
         """Learn the list of lines that the spectra have in common.
@@ -200,8 +209,9 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of its range, `wavelength` does not fit the spectra, or a
-            spectrum is not finite or nowhere positive.
+            If a parameter is out of its range, `wavelength` does not fit the spectra, a
+            spectrum is not finite or nowhere positive, or `archive` is damaged or belongs to
+            other spectra or settings.
         """
         self._fit(X)
         return self
@@ -228,7 +238,11 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         """
         X, table = self._fit(X)
         # A detected list is learned from clones of all spectra: they are not made twice.
-        return self._to_columns(self._fit_grown(X) if table is None else table)
+        if table is None:
+            fits = self._fit_grown(X)
+            self._keep_quality(fits)
+            table = _dense_table(fits)
+        return self._to_columns(table)
 
     def transform(self, X):
         """Fit the lines of the common list to each spectrum.
@@ -276,8 +290,8 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = self._check_spectra(X, reset=False)
         if self.line_list == "grown":
-            return self._fit_grown(X)
-        return self._to_table(self._clone_each(X))
+            return _dense_table(self._fit_grown(X, first=True))
+        return self._to_table(self._clone_each(X, self._find_archive(X), first=True))
 
     def nearest_seed_lines(self, X):
         """Lines of the seed whose flux is nearest to each spectrum, from which fits start.
@@ -333,17 +347,12 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = self._check_spectra(X, reset=False)
-        fitting = self._fitting_settings() | {"pull": pull, "n_epochs": n_epochs}
-        refit_one = check_memory(self.memory).cache(_refit_spectrum)
-        fitted = self._parallel(
-            (
-                delayed(refit_one)(self.wavelength_, *arrays, fitting)
-                for arrays in zip(X, start, prior, strict=True)
-            ),
-            len(X),
+        fits = self._refit_each(X, start, prior, pull=pull, n_epochs=n_epochs)
+        self._keep_quality(fits)
+        return (
+            np.array([fit["lines"] for fit in fits]),
+            np.array([fit["information"] for fit in fits]),
         )
-        lines, information = zip(*fitted, strict=True)
-        return np.array(lines), np.array(information)
 
     def inverse_transform(self, X):
         """Render the flux of tables of lines.
@@ -401,6 +410,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
         tags.transformer_tags.preserves_dtype = ["float64"]
         return tags
 
@@ -423,6 +433,10 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         check_scalar(self.edge, "edge", (float, int), min_val=0)
         if self.wing_cut is not None:
             check_scalar(self.wing_cut, "wing_cut", int, min_val=2)
+        if not isinstance(self.archive, str | PathLike | None):
+            raise TypeError(
+                f"archive must be the path of a folder or None, got {type(self.archive).__name__}."
+            )
         if self.max_lines is not None:
             check_scalar(self.max_lines, "max_lines", int, min_val=0)
         if self.target_rms is not None:
@@ -431,7 +445,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
     def _check_spectra(self, X, *, reset):
         X = validate_data(self, X, dtype=np.float64, reset=reset)
         # A single pixel holds no line, whatever its level.
-        dark = (X <= 0).all(axis=1) & (X.shape[1] > 1)
+        dark = np.array([(flux <= 0).all() for flux in X]) & (X.shape[1] > 1)
         if dark.any():
             raise ValueError(
                 f"X must hold normalised flux with a continuum about 1, but spectrum "
@@ -445,48 +459,112 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         self._check_parameters()
         X = self._check_spectra(X, reset=True)
         self.wavelength_ = check_wavelength(self.wavelength, X.shape[1])
-        if self.line_list == "grown":
-            grow = check_memory(self.memory).cache(grow_lines)
-            rows, self.seed_lines_ = grow(
-                self.wavelength_, X, n_seeds=self.n_seeds, **self._cloning_settings()
+        archive = None
+        if self.archive is not None:
+            archive = LineArchive.open_for(
+                self.archive, self.wavelength_, X, self._archive_settings()
             )
-            self.seed_spectra_ = X[rows]
-            self.line_centers_ = self.seed_lines_[:, :, 0].mean(axis=0)
-            self.n_lines_ = len(self.line_centers_)
+            archive.forget_passes()
+        if self.line_list == "grown":
+            self._grow(X, archive)
             return X, None
-        clones = self._clone_each(X)
-        detected = [pixel for _, pixel in clones]
+        fits = self._clone_each(X, archive)
+        self._keep_quality(fits)
+        detected = [fit["pixel"] for fit in fits]
         self.line_pixels_ = match_lines(detected, X.shape[1], tolerance=self.tolerance)
         self.line_centers_ = self.wavelength_[self.line_pixels_]
         self.n_lines_ = len(self.line_pixels_)
-        return X, self._to_table(clones)
+        return X, self._to_table(fits)
 
-    def _clone_each(self, X):
-        """Lines and detected pixels of each spectrum by itself."""
-        clone_one = check_memory(self.memory).cache(clone_spectrum)
+    def _grow(self, X, archive):
+        """Learn a grown list; each step is a unit of work of its own."""
+        n_steps = 2 * min(self.n_seeds, len(X)) - 1
+        with progress_bar("growing the list", n_steps, verbose=self.verbose) as bar:
+
+            def run_one(function, *unit):
+                (fit,) = run_units(function, [unit], memory=self.memory, archive=archive, bar=bar)
+                return fit
+
+            def clone_one(wavelength, flux, *, start=None, **settings):
+                fit = run_one(clone_unit, wavelength, flux, start, settings)
+                return fit["lines"], fit["pixel"], fit["rms"]
+
+            def fit_one(wavelength, flux, start, **settings):
+                fit = run_one(fit_unit, wavelength, flux, start, None, settings)
+                return fit["lines"], fit["rms"]
+
+            rows, self.seed_lines_ = grow_lines(
+                self.wavelength_,
+                X,
+                n_seeds=self.n_seeds,
+                clone_one=clone_one,
+                fit_one=fit_one,
+                **self._cloning_settings(),
+            )
+            # Seeds that add no line need one step only.
+            bar.total = bar.n
+        self.seed_spectra_ = X[rows]
+        self.line_centers_ = self.seed_lines_[:, :, 0].mean(axis=0)
+        self.n_lines_ = len(self.line_centers_)
+
+    def _clone_each(self, X, archive, *, first=False):
+        """Clone each spectrum by itself."""
         settings = self._cloning_settings()
-        clones = self._parallel(
-            (delayed(clone_one)(self.wavelength_, flux, **settings) for flux in X), len(X)
-        )
-        return [(lines, pixel) for lines, pixel, _ in clones]
+        units = [(self.wavelength_, flux, None, settings) for flux in X]
+        return self._run(clone_unit, units, archive, first)
 
-    def _fit_grown(self, X):
+    def _fit_grown(self, X, *, first=False):
         """Fit the grown list to each spectrum, from the seed that is nearest in flux."""
         start = self.nearest_seed_lines(X)
-        lines, _ = self.refit(X, start, start, pull=self.pull, n_epochs=self.n_epochs)
-        return LineTable.from_dense(lines)
-
-    def _parallel(self, jobs, n_jobs_total):
-        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs)
-        return list(
-            tqdm(
-                results,
-                total=n_jobs_total,
-                desc="cloning",
-                unit="spectrum",
-                disable=not self.verbose,
-            )
+        return self._refit_each(
+            X, start, start, first=first, pull=self.pull, n_epochs=self.n_epochs
         )
+
+    def _refit_each(self, X, start, prior, *, first=False, **settings):
+        """Fit the common list to each spectrum."""
+        settings = self._fitting_settings() | settings
+        units = [
+            (self.wavelength_, *arrays, settings) for arrays in zip(X, start, prior, strict=True)
+        ]
+        return self._run(fit_unit, units, self._find_archive(X), first)
+
+    def _run(self, function, units, archive, first):
+        """Run one pass over spectra; with `first`, an archive that has a pass goes on showing it.
+
+        Transforming the spectra of fit again must not undo what `refit` has made smooth.
+        """
+        with progress_bar("cloning", len(units), verbose=self.verbose) as bar:
+            return run_units(
+                function,
+                units,
+                n_jobs=self.n_jobs,
+                memory=self.memory,
+                archive=archive,
+                nodes=archive is not None and not (first and archive.has_pass),
+                bar=bar,
+            )
+
+    def _find_archive(self, X):
+        """Find the archive, if the spectra are those that it is made of."""
+        if self.archive is None:
+            return None
+        return LineArchive.find_for(self.archive, self.wavelength_, X, self._archive_settings())
+
+    def _archive_settings(self):
+        """All that decides how spectra are cloned."""
+        return {
+            "line_list": self.line_list,
+            "n_seeds": self.n_seeds,
+            "pull": self.pull,
+            "tolerance": self.tolerance,
+            **self._cloning_settings(),
+        }
+
+    def _keep_quality(self, fits):
+        """Remember how well spectra were fitted; times apart, because they never repeat."""
+        rows = [(row, len(fit["lines"]), float(fit["rms"])) for row, fit in enumerate(fits)]
+        self.quality_ = np.array(rows, dtype=_QUALITY)
+        self.fit_seconds_ = np.array([float(fit["seconds"]) for fit in fits])
 
     def _cloning_settings(self):
         return {
@@ -507,14 +585,13 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             **self._render_settings(),
         }
 
-    def _to_table(self, clones):
-        lines = np.concatenate([lines for lines, _ in clones])
+    def _to_table(self, fits):
+        lines = np.concatenate([fit["lines"] for fit in fits])
         identity = [
-            assign_lines(detected, self.line_pixels_, tolerance=self.tolerance)
-            for _, detected in clones
+            assign_lines(fit["pixel"], self.line_pixels_, tolerance=self.tolerance) for fit in fits
         ]
         return LineTable(
-            offsets=np.cumsum([0, *(len(lines) for lines, _ in clones)]),
+            offsets=np.cumsum([0, *(len(fit["lines"]) for fit in fits)]),
             identity=np.concatenate(identity),
             **{name: lines[:, k] for k, name in enumerate(LINE_PARAMETERS)},
         )
@@ -531,8 +608,6 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         }
 
 
-def _refit_spectrum(wavelength, flux, start, prior, fitting):
-    """Lines of one spectrum and what its flux says about them: the unit that is cached."""
-    lines, _ = fit_lines(wavelength, flux, start, prior=prior, **fitting)
-    rendering = {name: fitting[name] for name in ("profile", "transmission", "wing_cut", "device")}
-    return lines, line_information(wavelength, lines, **rendering)
+def _dense_table(fits):
+    """Table of spectra that all have all lines of the list."""
+    return LineTable.from_dense(np.array([fit["lines"] for fit in fits]))

@@ -9,10 +9,6 @@ from skphx._estimator import StellarParameterEstimator
 from skphx._manifold import LineManifoldRegressor
 from skphx._percentile import PercentileNormalizer
 
-# The published code finds the continuum's peaks 5001 pixels apart, of 338,651 pixels.
-_PAPER_PEAK_DISTANCE = 5001
-_PAPER_N_PIXELS = 338_651
-
 
 def make_stellar_estimator(
     wavelength,
@@ -65,22 +61,25 @@ def make_stellar_estimator(
     -----
     The paper's settings and ours differ in:
 
-    ============================== ======================== ==========================
-    setting                        paper                    default
-    ============================== ======================== ==========================
-    continuum                      peaks 1/68 of the band   the same, outliers clipped
-                                   apart, one fit
-    wing cut                       6000 pixels              none
-    transmission                   product                  exponential
-    lines near the ends            dropped within 30 Å      kept
-    identity of a line             its detected pixel       within 2 pixels
-    missing line                   ln a = -1000, dropped    fades
-    residual of the clones         ignored                  interpolated, added
-    search                         100 random + 20 guided   100 random, then least squares
-    ============================== ======================== ==========================
+    ==================== =============================== ================================
+    setting              paper                           default
+    ==================== =============================== ================================
+    continuum            all peaks 5001 pixels apart     highest pixel of each window,
+                                                         outliers clipped
+    transmission         product of lines                exponential of their sum
+    wings                cut to 6000 pixels              whole
+    near the ends        no lines within 30 Å            lines everywhere
+    fit                  Adam, 0.05, 100 epochs          Levenberg-Marquardt
+    lines                detected ones                   added until an rms of 0.002
+    identity of a line   its detected pixel              one list for all, grown
+    along the grid       independent clones              pulled to smooth surfaces
+    missing line         ln a = -1000, then dropped      fades
+    interpolation        linear                          cubic
+    residual of clones   ignored                         interpolated and added
+    search               100 random and 20 guided        100 random, least squares
+    ==================== =============================== ================================
 
-    Both fit lines by Adam (0.05, 100 epochs), detect them by a prominence of 0.005 and
-    interpolate linearly.
+    The spacing of 5001 pixels belongs to the paper's 338,651 and is scaled to fewer.
 
     References
     ----------

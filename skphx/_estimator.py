@@ -9,6 +9,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 from tqdm import tqdm
 
+from skphx._restore import restore_on_failure
 from skphx.inference import draw_points, gp_search, refine, resolve_boxes
 
 
@@ -105,6 +106,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @restore_on_failure
     def fit(self, X, y):
         """Fit the emulator to spectra of known parameters.
 
@@ -158,7 +160,8 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_spectra, n_parameters)
-            Stellar parameters in the order of ``emulator.parameter_names``.
+            Stellar parameters in the order of ``emulator.parameter_names``; where a box reaches
+            beyond the nodes of a ragged grid, the nearest point between nodes.
 
         Raises
         ------
@@ -178,7 +181,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         shared = None
         if (boxes == boxes[0]).all():
-            points = draw_points(boxes[0], self.n_initial_points, random)
+            points = self._inside(draw_points(boxes[0], self.n_initial_points, random))
             shared = points, self._emulate(points)
         seeds = random.randint(np.iinfo(np.int32).max, size=len(X))
         found = Parallel(n_jobs=self.n_jobs, return_as="generator")(
@@ -188,7 +191,8 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         progress = tqdm(
             found, total=len(X), desc="inferring", unit="spectrum", disable=not self.verbose
         )
-        return np.array(list(progress))
+        # What was compared is the emulator at the edge of its nodes, not the point beyond.
+        return self._inside(np.array(list(progress)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -209,14 +213,21 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
             parameter_names=grid.parameter_names,
         )
 
+    def _inside(self, points):
+        # A box has corners where a ragged grid has no nodes: its edge stands for them.
+        return self.emulator_.grid_.resolve_outside(points, "clip")
+
     def _emulate(self, points):
-        # A box has corners where a ragged grid has no nodes: evaluate at its edge there.
-        return self.emulator_.predict(self.emulator_.grid_.resolve_outside(points, "clip"))
+        with warnings.catch_warnings():
+            # A frozen emulator may have been fitted on a table whose columns had names.
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            return self.emulator_.predict(points)
 
     def _infer_one(self, spectrum, box, seed, shared):
         """Parameters of one spectrum; `shared` holds points evaluated for all spectra."""
 
         def residuals(points, emulated=None):
+            points = self._inside(points)
             observed = self.emulator_.normalize(np.tile(spectrum, (len(points), 1)), points)
             return (self._emulate(points) if emulated is None else emulated) - observed
 

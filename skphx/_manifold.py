@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 
+from skphx._restore import restore_on_failure
 from skphx.grids import make_grid, smooth_along_grid
 from skphx.lines import pull_scale
 from skphx.lines.table import LINE_PARAMETERS
@@ -135,6 +136,7 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         self.holes = holes
         self.extrapolate = extrapolate
 
+    @restore_on_failure
     def fit(self, X, y):
         """Clone the spectra of all nodes.
 

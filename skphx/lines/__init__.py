@@ -3,6 +3,7 @@
 from importlib import import_module
 
 _HOME_OF_NAME = {
+    "LineArchive": "skphx.lines.archive",
     "LineTable": "skphx.lines.table",
     "assign_lines": "skphx.lines.matching",
     "clone_spectrum": "skphx.lines.fitting",

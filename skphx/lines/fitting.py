@@ -48,7 +48,8 @@ def clone_spectrum(
     flux : ndarray of shape (n_pixels,)
         Normalised flux, dimensionless.
     start : ndarray of shape (n_lines, 4) or None
-        Lines to begin with, such as those of a similar spectrum; None detects them.
+        Lines to begin with, such as those of a similar spectrum; lines detected elsewhere are
+        added to them. None begins with the detected lines alone.
     prominence, distance, edge
         See :func:`detect_lines`.
     target_rms : float or None
@@ -90,13 +91,14 @@ def clone_spectrum(
         logs = guess_line_parameters(depth, fwhm, transmission=transmission)
         return np.column_stack([wavelength[pixel], *logs])
 
-    if start is None:
-        pixel, depth, fwhm = detect_lines(
-            wavelength, flux, prominence=prominence, distance=distance, edge=edge
-        )
-        start = guess(pixel, depth, fwhm)
-    else:
-        pixel = _nearest_pixel(wavelength, start[:, 0])
+    pixel, depth, fwhm = detect_lines(
+        wavelength, flux, prominence=prominence, distance=distance, edge=edge
+    )
+    start = np.empty((0, len(LINE_PARAMETERS))) if start is None else start
+    known = _nearest_pixel(wavelength, start[:, 0])
+    unknown = _apart(pixel, known, distance)
+    start = np.concatenate([start, guess(pixel[unknown], depth[unknown], fwhm[unknown])])
+    pixel = np.concatenate([known, pixel[unknown]])
     lines, rms = fit_lines(wavelength, flux, start, **fitting)
     multiple = _FIRST_MULTIPLE
     for _ in range(_MAX_ROUNDS if target_rms is not None else 0):
@@ -108,7 +110,7 @@ def clone_spectrum(
         added, depth, fwhm = _missing_absorption(wavelength, flux, clone, threshold)
         # The deepest ones first, where there is not room for all; and none where a line is.
         rank = np.argsort(np.argsort(-depth))
-        new = ~np.isin(added, _nearest_pixel(wavelength, lines[:, 0])) & (rank < room)
+        new = _apart(added, _nearest_pixel(wavelength, lines[:, 0]), 1) & (rank < room)
         more = np.concatenate([lines, guess(added[new], depth[new], fwhm[new])])
         more, more_rms = fit_lines(wavelength, flux, more, **fitting)
         if more_rms > (1.0 - _LITTLE_GAIN) * rms:
@@ -203,6 +205,17 @@ def _nearest_pixel(wavelength, center):
     """Pixel nearest to each centre."""
     middle = 0.5 * (wavelength[1:] + wavelength[:-1])
     return np.searchsorted(middle, center)
+
+
+def _apart(pixel, others, distance):
+    """Whether each pixel is at least `distance` pixels from all others."""
+    if len(others) == 0:
+        return np.ones(len(pixel), dtype=bool)
+    others = np.sort(others)
+    right = np.searchsorted(others, pixel)
+    gap_right = abs(others[np.minimum(right, len(others) - 1)] - pixel)
+    gap_left = abs(others[np.maximum(right - 1, 0)] - pixel)
+    return np.minimum(gap_left, gap_right) >= distance
 
 
 def _missing_absorption(wavelength, flux, clone, threshold):

@@ -8,7 +8,9 @@ from skphx.lines.fitting import clone_spectrum, fit_lines
 _FAINTER = 3.0
 
 
-def grow_lines(wavelength, spectra, *, n_seeds=9, **cloning):
+def grow_lines(
+    wavelength, spectra, *, n_seeds=9, clone_one=clone_spectrum, fit_one=fit_lines, **cloning
+):
     """Learn one list of lines that serves all spectra.
 
     The richest spectrum is cloned first; then, one by one, spectra that differ most from those
@@ -23,6 +25,9 @@ def grow_lines(wavelength, spectra, *, n_seeds=9, **cloning):
         Normalised flux, dimensionless.
     n_seeds : int
         Number of spectra at which the list grows.
+    clone_one, fit_one : callable
+        What clones and what fits one spectrum: :func:`clone_spectrum` and :func:`fit_lines`,
+        or functions with their signatures that know some answers already.
     **cloning
         Keywords of :func:`clone_spectrum`.
 
@@ -48,7 +53,7 @@ def grow_lines(wavelength, spectra, *, n_seeds=9, **cloning):
         if fitted:
             nearest = nearest_spectrum(spectra[row], spectra[rows[: len(fitted)]])
             start = _extended(fitted[nearest], first_seen)
-        lines, _, _ = clone_spectrum(wavelength, spectra[row], start=start, **cloning)
+        lines, _, _ = clone_one(wavelength, spectra[row], start=start, **cloning)
         first_seen = np.concatenate([first_seen, lines[len(first_seen) :]])
         fitted.append(lines)
     order = np.argsort(first_seen[:, 0], kind="stable")
@@ -57,7 +62,7 @@ def grow_lines(wavelength, spectra, *, n_seeds=9, **cloning):
     for row, lines in zip(rows, fitted, strict=True):
         start = _extended(lines, first_seen)
         if len(lines) < len(first_seen):
-            start, _ = fit_lines(wavelength, spectra[row], start, **fitting)
+            start, _ = fit_one(wavelength, spectra[row], start, **fitting)
         complete.append(start[order])
     return rows, np.array(complete)
 
@@ -85,16 +90,21 @@ def most_different(spectra, n_chosen):
     Gonzalez (1985), Theoretical Computer Science 38, 293: farthest-first traversal.
     """
     chosen = [int(np.argmin(spectra.mean(axis=1)))]
-    distance = np.mean((spectra - spectra[chosen[0]]) ** 2, axis=1)
+    distance = _distance(spectra, spectra[chosen[0]])
     while len(chosen) < n_chosen and distance.max() > 0:
         chosen.append(int(np.argmax(distance)))
-        distance = np.minimum(distance, np.mean((spectra - spectra[chosen[-1]]) ** 2, axis=1))
+        distance = np.minimum(distance, _distance(spectra, spectra[chosen[-1]]))
     return np.array(chosen)
 
 
 def nearest_spectrum(flux, spectra):
     """Row of the spectrum with the smallest mean squared difference from `flux`."""
-    return int(np.argmin(np.mean((spectra - flux) ** 2, axis=1)))
+    return int(np.argmin(_distance(spectra, flux)))
+
+
+def _distance(spectra, flux):
+    """Mean squared difference of each spectrum from `flux`, read one by one."""
+    return np.array([np.mean((spectrum - flux) ** 2) for spectrum in spectra])
 
 
 def _extended(lines, first_seen):

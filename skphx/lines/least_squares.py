@@ -179,6 +179,8 @@ def pull_scale(wavelength, center):
     ndarray of shape (n_lines, 4)
         2.5 pixels in Å for the centre, 1 for each of the three logarithms.
     """
+    if len(center) == 0:
+        return np.empty((0, 4))
     pixel = np.interp(center, wavelength, np.gradient(wavelength))
     logs = [np.full(len(center), _PULL_SCALE_LOG)] * 3
     return np.column_stack([_PULL_SCALE_PIXELS * pixel, *logs])

@@ -1,0 +1,110 @@
+"""Run fits of single spectra through the stores and over the processes: one place for all.
+
+A unit of work is one fit of one spectrum: a function here, and its arguments (arrays, None, and
+last a dictionary of settings). What a unit returns depends on its arguments alone, not on other
+units, their order, or the process, so that a stored answer is as good as a new one.
+"""
+
+from time import perf_counter
+
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_memory
+from tqdm import tqdm
+
+from skphx.lines.fitting import clone_spectrum, fit_lines
+from skphx.lines.least_squares import line_information
+
+_RENDER_OPTIONS = ("profile", "transmission", "wing_cut", "device")
+
+
+def clone_unit(wavelength, flux, start, settings):
+    """Clone one spectrum, see `clone_spectrum`; return lines, pixel, rms and seconds."""
+    begin = perf_counter()
+    lines, pixel, rms = clone_spectrum(wavelength, flux, start=start, **settings)
+    return {"lines": lines, "pixel": pixel, "rms": rms, "seconds": perf_counter() - begin}
+
+
+def fit_unit(wavelength, flux, start, prior, settings):
+    """Fit given lines, see `fit_lines`; return lines, information, rms and seconds."""
+    begin = perf_counter()
+    lines, rms = fit_lines(wavelength, flux, start, prior=prior, **settings)
+    information = line_information(
+        wavelength, lines, **{name: settings[name] for name in _RENDER_OPTIONS}
+    )
+    seconds = perf_counter() - begin
+    return {"lines": lines, "information": information, "rms": rms, "seconds": seconds}
+
+
+def progress_bar(description, total, *, verbose):
+    """Bar with the mean rate and the time left; nothing is shown unless `verbose` is above 0."""
+    # The mean over the whole run: batches of parallel results come in bursts.
+    return tqdm(desc=description, total=total, unit="spectrum", smoothing=0, disable=not verbose)
+
+
+def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=False, bar=None):
+    """Return what units of work yield, from the stores where they are known.
+
+    The archive is asked first, here, and is written to as soon as each result arrives; what it
+    lacks goes to the processes, where the memory is asked before the fit is run.
+
+    Parameters
+    ----------
+    function : callable
+        `clone_unit` or `fit_unit`.
+    units : list of tuple
+        Arguments of each unit.
+    n_jobs : int or None
+        Units computed at once, by :class:`joblib.Parallel` and the backend in force.
+    memory : str, :class:`joblib.Memory` or None
+        Cache of results.
+    archive : LineArchive or None
+        Durable store of results.
+    nodes : bool
+        Whether the units are the nodes of the archive, in their order: then they become what it
+        shows as its table.
+    bar : tqdm or None
+        Bar to move by one for each unit.
+
+    Returns
+    -------
+    list of dict
+        Results in the order of the units.
+    """
+    results, keys = [None] * len(units), None
+    if archive is not None:
+        keys = [archive.key(function.__name__, unit) for unit in units]
+        if nodes:
+            archive.begin_pass(keys)
+        results = [archive.get(key) for key in keys]
+    missing = [number for number, result in enumerate(results) if result is None]
+    _count_resumed(bar, len(units) - len(missing))
+    compute = check_memory(memory).cache(function)
+    # Unordered: a slow spectrum must not hold back from the disk those that are done.
+    computed = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        delayed(_numbered)(number, compute, units[number]) for number in missing
+    )
+    for number, result in computed:
+        if archive is not None:
+            archive.put(keys[number], result)
+        results[number] = result
+        if bar is not None:
+            bar.update()
+    return results
+
+
+def _numbered(number, compute, unit):
+    """Compute one unit; result and error both tell its place."""
+    try:
+        return number, compute(*unit)
+    except Exception as error:
+        error.add_note(f"This happened in spectrum {number} of those fitted together.")
+        raise
+
+
+def _count_resumed(bar, n_known):
+    """Move the bar over known units, but leave them out of the rate."""
+    if bar is None or bar.disable or not n_known:
+        return
+    bar.initial += n_known
+    bar.n += n_known
+    bar.set_postfix_str(f"{bar.initial} from the archive")

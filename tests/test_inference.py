@@ -1,0 +1,184 @@
+"""Boxes, the guided search and the refinement, on problems whose answer is known."""
+
+import numpy as np
+import pytest
+
+from skphx.inference import boxes_around, draw_points, gp_search, refine, resolve_boxes
+
+NAMES = ("teff", "logg")
+GRID = np.array([[4000.0, 6000.0], [3.0, 5.0]])
+NAN = np.nan
+
+
+def resolve(bounds, default=None, n_spectra=2):
+    return resolve_boxes(bounds, default, n_spectra, grid_bounds=GRID, parameter_names=NAMES)
+
+
+def test_boxes_around_are_centred_and_leave_the_rest_free():
+    boxes = boxes_around([[5000.0, 4.0], [5500.0, 3.5]], {"logg": 0.25}, parameter_names=NAMES)
+    np.testing.assert_array_equal(boxes[:, 0], np.full((2, 2), NAN))
+    np.testing.assert_array_equal(boxes[:, 1], [[3.75, 4.25], [3.25, 3.75]])
+
+
+@pytest.mark.parametrize(
+    ("centers", "half_widths", "message"),
+    [
+        ([[5000.0, 4.0]], {"feh": 1.0}, r"half_widths names 'feh', but .*\('teff', 'logg'\)"),
+        ([[5000.0, 4.0]], {"teff": 0.0}, r"half_widths\['teff'\] must be positive, got 0"),
+        ([[5000.0, 4.0]], {"teff": NAN}, r"half_widths\['teff'\] must be positive, got nan"),
+        ([5000.0, 4.0], {"teff": 1.0}, r"shape \(n_spectra, 2\).*got shape \(2,\)"),
+        ([[5000.0]], {"teff": 1.0}, r"shape \(n_spectra, 2\).*got shape \(1, 1\)"),
+    ],
+)
+def test_boxes_around_names_what_is_wrong(centers, half_widths, message):
+    with pytest.raises(ValueError, match=message):
+        boxes_around(centers, half_widths, parameter_names=NAMES)
+
+
+def test_no_bounds_is_the_grid():
+    np.testing.assert_array_equal(resolve(None), [GRID, GRID])
+
+
+def test_bounds_of_the_call_go_before_the_constructors_and_these_before_the_grid():
+    default = [[4500.0, 5500.0], [NAN, 4.0]]
+    np.testing.assert_array_equal(resolve(None, default)[1], [[4500, 5500], [3, 4]])
+    own = [[[NAN, 5000.0], [NAN, NAN]], [[NAN, NAN], [3.5, NAN]]]
+    boxes = resolve(own, default)
+    np.testing.assert_array_equal(boxes[0], [[4500, 5000], [3, 4]])
+    np.testing.assert_array_equal(boxes[1], [[4500, 5500], [3.5, 4]])
+
+
+def test_boxes_are_cut_to_the_grid():
+    boxes = resolve([[3000.0, 4500.0], [4.5, 9.0]])
+    np.testing.assert_array_equal(boxes, [[[4000, 4500], [4.5, 5]]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ([[5500.0, 5000.0], [NAN, NAN]], "spectrum 0: teff in .5500, 5000. has a lower bound"),
+        ([[NAN, NAN], [1.0, 2.0]], r"logg in \[1, 2\] lies outside the grid.*from 3 to 5"),
+        ([GRID, [[7000.0, 8000.0], [NAN, NAN]]], "bounds of spectrum 1: teff in .7000, 8000."),
+        ([4000.0, 5000.0], r"shape \(2, 2\) or \(2, 2, 2\).*teff, logg.*got shape \(2,\)"),
+        (np.zeros((3, 2, 2)), r"got shape \(3, 2, 2\)"),
+    ],
+)
+def test_wrong_boxes_are_named(bounds, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(bounds)
+
+
+def test_drawn_points_fill_the_box():
+    points = draw_points(GRID, 4000, np.random.RandomState(0))
+    assert points.shape == (4000, 2)
+    unit = (points - GRID[:, 0]) / np.ptp(GRID, axis=1)
+    assert unit.min() >= 0
+    assert unit.max() <= 1
+    np.testing.assert_allclose(unit.mean(axis=0), 0.5, atol=0.02)
+    np.testing.assert_allclose(unit.std(axis=0), 12**-0.5, atol=0.02)
+    fixed = draw_points(np.array([[1.0, 1.0], [0.0, 1.0]]), 5, np.random.RandomState(0))
+    np.testing.assert_array_equal(fixed[:, 0], 1.0)
+
+
+# Residuals of a straight model: the exact minimum is linear algebra.
+MODEL = np.array([[1e-3, 0.5], [2e-3, -0.3], [-1e-3, 0.8], [5e-4, 0.1]])
+TRUTH = np.array([5200.0, 4.2])
+
+
+def linear_residuals(points):
+    return (points - TRUTH) @ MODEL.T
+
+
+def test_refinement_of_a_straight_model_is_exact():
+    for start in GRID.T:
+        point, rms = refine(linear_residuals, GRID, start)
+        np.testing.assert_allclose(point, TRUTH, rtol=1e-6)
+        assert rms < 1e-6
+
+
+def test_refinement_of_a_curved_model():
+    def residuals(points):
+        unit = (points - GRID[:, 0]) / np.ptp(GRID, axis=1)
+        x, y = unit.T
+        return np.column_stack([10 * (y - x**2), 1 - x, 0.1 * np.sin(3 * x)])
+
+    point, rms = refine(residuals, GRID, np.array([4500.0, 4.9]))
+    assert rms == pytest.approx(np.sqrt(np.mean(residuals(point[None]) ** 2)))
+    around = point + np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]) * [0.5, 5e-4]
+    around = np.clip(around, *GRID.T)
+    assert (np.sqrt(np.mean(residuals(around) ** 2, axis=1)) >= rms - 1e-7).all()
+
+
+def test_refinement_stays_in_its_box():
+    box = np.array([[4000.0, 5000.0], [3.0, 5.0]])
+    visited = []
+
+    def residuals(points):
+        visited.append(points)
+        return linear_residuals(points)
+
+    point, rms = refine(residuals, box, np.array([4500.0, 3.2]))
+    visited = np.vstack(visited)
+    assert (visited >= box[:, 0]).all()
+    assert (visited <= box[:, 1]).all()
+    # The minimum on the wall, from its normal equation.
+    assert point[0] == pytest.approx(5000.0, abs=1.0)
+    shift = (point[0] - TRUTH[0]) * MODEL[:, 0]
+    expected = TRUTH[1] - MODEL[:, 1] @ shift / (MODEL[:, 1] @ MODEL[:, 1])
+    assert point[1] == pytest.approx(expected, abs=1e-4)
+    assert rms > 0.01
+
+
+def test_a_parameter_without_room_is_left_alone():
+    box = np.array([[5000.0, 5000.0], [3.0, 5.0]])
+    point, _ = refine(linear_residuals, box, np.array([5000.0, 3.2]))
+    assert point[0] == 5000.0
+    nowhere = np.array([[5000.0, 5000.0], [4.0, 4.0]])
+    point, rms = refine(linear_residuals, nowhere, np.array([9.0, 9.0]))
+    np.testing.assert_array_equal(point, [5000.0, 4.0])
+    assert rms == pytest.approx(np.sqrt(np.mean(linear_residuals(point[None]) ** 2)))
+
+
+def bowl(point):
+    return float(np.sqrt(np.mean(linear_residuals(point[None]) ** 2)))
+
+
+def search(n_calls, box=GRID, n_points=8, random_state=0):
+    points = draw_points(box, n_points, np.random.RandomState(1))
+    losses = np.array([bowl(point) for point in points])
+    return (points, losses), gp_search(
+        bowl, box, points, losses, n_calls=n_calls, random_state=random_state
+    )
+
+
+def test_guided_search_adds_evaluations_and_finds_lower_loss():
+    (points, losses), (all_points, all_losses) = search(4)
+    assert all_points.shape == (12, 2)
+    np.testing.assert_array_equal(all_points[:8], points)
+    np.testing.assert_array_equal(all_losses[:8], losses)
+    # The added losses are those of the added points, and one is lower than all random ones.
+    np.testing.assert_allclose(all_losses, [bowl(point) for point in all_points])
+    assert all_losses[8:].min() < losses.min()
+    assert (all_points >= GRID[:, 0]).all()
+    assert (all_points <= GRID[:, 1]).all()
+
+
+def test_guided_search_is_repeatable():
+    _, (points, _) = search(2)
+    _, (again, _) = search(2)
+    np.testing.assert_array_equal(points, again)
+
+
+def test_guided_search_leaves_a_fixed_parameter_alone():
+    box = np.array([[5000.0, 5000.0], [3.0, 5.0]])
+    _, (points, _) = search(1, box=box)
+    assert points.shape == (9, 2)
+    np.testing.assert_array_equal(points[:, 0], 5000.0)
+
+
+def test_without_calls_or_room_nothing_is_added():
+    (points, losses), found = search(0)
+    assert found[0] is points
+    assert found[1] is losses
+    _, (points, _) = search(5, box=np.array([[5000.0, 5000.0], [4.0, 4.0]]))
+    assert len(points) == 8

@@ -1,0 +1,300 @@
+"""LineManifoldRegressor: the emulator."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
+
+from skphx import (
+    BlackbodyDivider,
+    ContinuumNormalizer,
+    LineManifoldRegressor,
+    PercentileNormalizer,
+    VoigtCloner,
+)
+from skphx.lines import render_flux
+
+WAVELENGTH = np.linspace(5000.0, 5004.0, 201)
+ONE_NAME = {"parameter_names": ("teff",)}
+
+
+def line_spectrum(area, center=5002.0):
+    return render_flux(WAVELENGTH, [center], np.log([area]), np.log([0.06]), np.log([0.02]))
+
+
+def rms(a, b):
+    return np.sqrt(np.mean((a - b) ** 2, axis=1))
+
+
+def detected(**settings):
+    """A cloner whose lines can be absent."""
+    return VoigtCloner(WAVELENGTH, line_list="detected", target_rms=None, **settings)
+
+
+@pytest.fixture(scope="module")
+def vanishing():
+    """A line at teff 5000 that is absent at 6000; another is everywhere."""
+    both = line_spectrum(0.1) * line_spectrum(0.05, 5003.0)
+    return np.array([[5000.0], [6000.0]]), np.array([both, line_spectrum(0.05, 5003.0)])
+
+
+@pytest.fixture(scope="module")
+def three_nodes():
+    """One line that strengthens with teff."""
+    return np.array([[5000.0], [5500.0], [6000.0]]), np.array(
+        [line_spectrum(area) for area in (0.02, 0.05, 0.1)]
+    )
+
+
+def test_nodes_are_reproduced_exactly_with_the_residual(grid, fitted_emulator):
+    flux = fitted_emulator.predict(grid.parameters)
+    np.testing.assert_allclose(flux, grid.normalised, atol=1e-9)
+
+
+@pytest.mark.parametrize("missing", ["fade", "drop"])
+@pytest.mark.parametrize("interpolation", ["linear", "hermite", "cubic"])
+def test_nodes_are_exact_also_where_lines_are_missing(vanishing, interpolation, missing):
+    emulator = LineManifoldRegressor(detected(), interpolation, missing, **ONE_NAME)
+    emulator.fit(*vanishing)
+    assert not emulator.present_.all()
+    np.testing.assert_allclose(emulator.predict(vanishing[0]), vanishing[1], atol=1e-9)
+
+
+def test_without_residual_the_nodes_are_as_good_as_their_clones(vanishing):
+    emulator = LineManifoldRegressor(detected(), residual=False, **ONE_NAME).fit(*vanishing)
+    assert emulator.residual_ is None
+    error = rms(emulator.predict(vanishing[0]), vanishing[1])
+    np.testing.assert_allclose(error, emulator.clone_rms_, rtol=1e-6)
+    assert error.max() > 0
+
+
+def test_order_of_the_nodes_does_not_matter(grid, held_out):
+    cloner = VoigtCloner(grid.wavelength, line_list="detected", target_rms=None, n_epochs=10)
+    expected = LineManifoldRegressor(cloner).fit(grid.parameters, grid.normalised)
+    rows = np.random.default_rng(0).permutation(len(grid.parameters))
+    shuffled = LineManifoldRegressor(cloner).fit(grid.parameters[rows], grid.normalised[rows])
+    np.testing.assert_allclose(
+        shuffled.predict(held_out.parameters), expected.predict(held_out.parameters), atol=1e-9
+    )
+
+
+def test_held_out_spectra_are_near_and_nearer_than_their_nearest_nodes(
+    grid, held_out, fitted_emulator
+):
+    error = rms(fitted_emulator.predict(held_out.parameters), held_out.spectra)
+    nearest = fitted_emulator.grid_.nearest_node(held_out.parameters)
+    assert (error < 0.5 * rms(grid.normalised[nearest], held_out.spectra)).all()
+    assert error.max() < 0.01
+
+
+def test_midpoint_of_linear_interpolation_is_the_mean_of_the_lines(three_nodes):
+    emulator = LineManifoldRegressor(detected(), smoothness=0, **ONE_NAME).fit(*three_nodes)
+    lines = emulator.predict_lines([[5250.0]])
+    np.testing.assert_allclose(lines.reshape(-1, 4), emulator.lines_[:2].mean(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("interpolation", ["hermite", "cubic"])
+def test_higher_orders_follow_the_parabola_through_three_nodes(three_nodes, interpolation):
+    emulator = LineManifoldRegressor(detected(), interpolation, smoothness=0, **ONE_NAME)
+    emulator.fit(*three_nodes)
+    lines = emulator.predict_lines([[5250.0]]).reshape(-1, 4)
+    # Lagrange's weights of a parabola, a quarter of the way.
+    np.testing.assert_allclose(
+        lines, np.tensordot([0.375, 0.75, -0.125], emulator.lines_, axes=1), rtol=1e-12
+    )
+
+
+def test_without_smoothing_the_lines_are_those_of_the_cloner(grid):
+    cloner = VoigtCloner(grid.wavelength, target_rms=None, n_epochs=10)
+    lines = clone(cloner).fit_transform(grid.normalised)
+    emulator = LineManifoldRegressor(cloner, smoothness=0).fit(grid.parameters, grid.normalised)
+    np.testing.assert_allclose(emulator.lines_.reshape(len(lines), -1), lines, rtol=1e-9)
+
+
+def test_smoothing_lowers_the_curvature_of_noisy_lines():
+    teff = np.linspace(5000.0, 6000.0, 7)[:, None]
+    areas = np.linspace(0.03, 0.06, 7)
+    noise = np.random.default_rng(0).normal(0.0, 0.01, (7, len(WAVELENGTH)))
+    spectra = np.array([line_spectrum(area) for area in areas]) + noise
+    cloner = VoigtCloner(WAVELENGTH, prominence=0.1, target_rms=None, n_seeds=3)
+
+    def curvature(smoothness):
+        emulator = LineManifoldRegressor(cloner, smoothness=smoothness, **ONE_NAME)
+        lines = emulator.fit(teff, spectra).lines_
+        assert lines.shape == (7, 1, 4)
+        return np.abs(np.diff(lines[:, 0, 1:], 2, axis=0)).mean()
+
+    assert curvature(0.3) < 0.7 * curvature(0.0)
+
+
+def test_fading_is_continuous_and_reaches_zero(vanishing):
+    emulator = LineManifoldRegressor(detected(), missing="fade", residual=False, **ONE_NAME)
+    emulator.fit(*vanishing)
+    teff = np.linspace(5000.0, 6000.0, 101)
+    center = np.searchsorted(WAVELENGTH, 5002.0)
+    flux = emulator.predict(teff[:, None])[:, center]
+    # As bright as beside the line at the end, and no step on the way is larger than the first.
+    elsewhere = emulator.predict([[6000.0]])[0, center]
+    assert flux[-1] == pytest.approx(elsewhere, abs=1e-12)
+    steps = np.diff(flux)
+    assert (steps > 0).all()
+    assert steps.max() < 3.0 * (flux[-1] - flux[0]) / 100
+    # Its area is the part of the way that nodes with the line cover; its shape stays.
+    line = emulator.predict_lines(teff[:, None]).reshape(101, -1, 4)[:, 0]
+    start = emulator.lines_[0, 0]
+    np.testing.assert_allclose(np.exp(line[:-1, 1] - start[1]), 1 - np.arange(100) / 100)
+    np.testing.assert_allclose(line[:-1, [0, 2, 3]], np.tile(start[[0, 2, 3]], (100, 1)))
+    assert np.isnan(line[-1]).all()
+
+
+def test_dropping_is_the_papers_jump(vanishing):
+    emulator = LineManifoldRegressor(detected(), missing="drop", residual=False, **ONE_NAME)
+    emulator.fit(*vanishing)
+    start = emulator.lines_[0, 0]
+    teff = 5000.0 + np.array([0.0, 1.0, 10.0, 90.0, 110.0])
+    line = emulator.predict_lines(teff[:, None]).reshape(5, -1, 4)[:, 0]
+    # ln a runs straight to -1000: e⁻¹⁰ after 1 % of the way, below -100 after some 10 %.
+    share = (teff - 5000.0) / 1000.0
+    np.testing.assert_allclose(line[:4, 1], (start[1] + share * (-1000.0 - start[1]))[:4])
+    assert np.isnan(line[4]).all()
+    # Only ln a carries the sentinel: the line stays where it is.
+    np.testing.assert_allclose(line[:4, 0], start[0], rtol=1e-12)
+    depth = 1.0 - emulator.predict(teff[:, None]).min(axis=1)
+    assert depth[0] > 0.3
+    center = np.searchsorted(WAVELENGTH, 5002.0)
+    flux = emulator.predict(teff[:, None])[:, center]
+    end = emulator.predict([[6000.0]])[0, center]
+    # What the eye sees: within 10 K of 1000 the line is gone.
+    assert end - flux[0] > 0.3
+    assert end - flux[2] < 1e-4
+
+
+def test_predict_lines_are_columns_of_the_cloner(vanishing):
+    emulator = LineManifoldRegressor(detected(), **ONE_NAME).fit(*vanishing)
+    points = [[5100.0], [5500.0], [6000.0]]
+    lines = emulator.predict_lines(points)
+    assert lines.shape == (3, 4 * emulator.cloner_.n_lines_)
+    # A line is there as a whole or not at all.
+    nan = np.isnan(lines.reshape(3, -1, 4))
+    np.testing.assert_array_equal(nan.any(axis=2), nan.all(axis=2))
+    np.testing.assert_array_equal(nan[..., 0], [[0, 0], [0, 0], [1, 0]])
+    rendered = emulator.cloner_.inverse_transform(lines)
+    residual = emulator.grid_.weights(np.array(points)) @ emulator.residual_
+    np.testing.assert_allclose(emulator.predict(points), rendered + residual, rtol=1e-12)
+
+
+def test_points_outside_are_errors_or_moved(three_nodes):
+    emulator = LineManifoldRegressor(detected(), **ONE_NAME).fit(*three_nodes)
+    outside, edge = [[6400.0]], emulator.predict([[6000.0]])
+    with pytest.raises(ValueError, match=r"teff=6400, outside \[5000, 6000\].*'clip'.*'nearest'"):
+        emulator.predict(outside)
+    for rule in ("clip", "nearest"):
+        moved = emulator.set_params(extrapolate=rule).predict(outside)
+        np.testing.assert_array_equal(moved, edge)
+    # Inside nothing is moved, also by "nearest".
+    assert not np.array_equal(emulator.predict([[5900.0]]), edge)
+
+
+def test_holes_are_errors_or_interpolated(grid, held_out):
+    keep = np.arange(12) != 5
+    cloner = VoigtCloner(grid.wavelength, line_list="detected", target_rms=None, n_epochs=10)
+    emulator = LineManifoldRegressor(cloner)
+    with pytest.raises(ValueError, match=r"1 of 12 nodes are missing: teff=5500.*holes='interp"):
+        emulator.fit(grid.parameters[keep], grid.normalised[keep])
+    emulator.set_params(holes="interpolate").fit(grid.parameters[keep], grid.normalised[keep])
+    np.testing.assert_allclose(
+        emulator.predict(grid.parameters[keep]), grid.normalised[keep], atol=1e-9
+    )
+    assert rms(emulator.predict(held_out.parameters), held_out.spectra).max() < 0.05
+
+
+def test_score_is_r2_over_all_pixels(grid, held_out, fitted_emulator):
+    predicted = fitted_emulator.predict(held_out.parameters)
+    expected = r2_score(held_out.spectra, predicted, multioutput="variance_weighted")
+    score = fitted_emulator.score(held_out.parameters, held_out.spectra)
+    assert score == pytest.approx(expected)
+    assert 0.9 < score < 1.0
+    assert fitted_emulator.score(grid.parameters, grid.normalised) == pytest.approx(1.0)
+
+
+@pytest.fixture(scope="module")
+def raw_emulator(grid):
+    cloner = make_pipeline(
+        BlackbodyDivider(grid.wavelength),
+        PercentileNormalizer(99),
+        ContinuumNormalizer(grid.wavelength, degree=1),
+        VoigtCloner(grid.wavelength, target_rms=None, n_epochs=10),
+    )
+    return LineManifoldRegressor(cloner).fit(grid.parameters, grid.spectra)
+
+
+def test_a_pipeline_gets_its_teff_without_routing_being_switched_on(grid, raw_emulator):
+    normalised = raw_emulator.normalize(grid.spectra, grid.parameters)
+    divider = BlackbodyDivider(grid.wavelength)
+    expected = divider.fit_transform(grid.spectra, teff=grid.parameters[:, 0])
+    expected = PercentileNormalizer(99).fit_transform(expected)
+    expected = ContinuumNormalizer(grid.wavelength, degree=1).fit_transform(expected)
+    np.testing.assert_allclose(normalised, expected, rtol=1e-12)
+    np.testing.assert_allclose(raw_emulator.predict(grid.parameters), normalised, atol=1e-9)
+    assert raw_emulator.score(grid.parameters, grid.spectra) == pytest.approx(1.0)
+
+
+def test_normalisation_forgets_the_scale_of_the_flux(held_out, raw_emulator):
+    once = raw_emulator.normalize(held_out.raw, held_out.parameters)
+    again = raw_emulator.normalize(7e-9 * held_out.raw, held_out.parameters)
+    np.testing.assert_allclose(again, once, rtol=1e-12)
+
+
+def test_normalize_of_a_lone_cloner_changes_nothing(held_out, fitted_emulator):
+    spectra = fitted_emulator.normalize(held_out.spectra, held_out.parameters)
+    np.testing.assert_array_equal(spectra, held_out.spectra)
+
+
+def test_parameters_without_names_are_numbered(three_nodes):
+    emulator = LineManifoldRegressor(detected(), parameter_names=None).fit(*three_nodes)
+    assert emulator.grid_.parameter_names == ("x0",)
+
+
+def test_a_single_node_is_reproduced(three_nodes):
+    emulator = LineManifoldRegressor(detected(), **ONE_NAME)
+    emulator.fit(three_nodes[0][:1], three_nodes[1][:1])
+    np.testing.assert_allclose(emulator.predict([[5000.0]]), three_nodes[1][:1], atol=1e-9)
+
+
+def test_the_cloner_given_is_left_alone(three_nodes):
+    cloner = detected()
+    LineManifoldRegressor(cloner, **ONE_NAME).fit(*three_nodes)
+    assert not hasattr(cloner, "wavelength_")
+
+
+@pytest.mark.parametrize("settings", [{}, {"line_list": "detected"}])
+def test_grids_without_any_line_are_flat(settings):
+    flat = np.ones((2, len(WAVELENGTH)))
+    emulator = LineManifoldRegressor(VoigtCloner(WAVELENGTH, **settings), **ONE_NAME)
+    emulator.fit([[5000.0], [6000.0]], flat)
+    np.testing.assert_array_equal(emulator.predict([[5300.0]]), flat[:1])
+    assert emulator.predict_lines([[5300.0]]).shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"missing": "keep"}, ValueError, "missing must be 'fade' or 'drop', got 'keep'"),
+        ({"extrapolate": "yes"}, ValueError, "extrapolate must be .*, got 'yes'"),
+        ({"interpolation": "spline"}, ValueError, r"interpolation must be one of .*got 'spline'"),
+        ({"holes": "fill"}, ValueError, r"holes must be one of .*got 'fill'"),
+        ({"smoothness": -1.0}, ValueError, "smoothness == -1"),
+        ({"parameter_names": ("a", "b")}, ValueError, "1 columns but parameter_names has 2"),
+        ({"cloner": PercentileNormalizer()}, TypeError, "cloner must be .*PercentileNormalizer"),
+        (
+            {"cloner": make_pipeline(VoigtCloner(), PercentileNormalizer())},
+            TypeError,
+            "Pipeline that ends in one, got PercentileNormalizer.*add skphx.VoigtCloner",
+        ),
+    ],
+)
+def test_bad_settings_are_named(three_nodes, settings, error, message):
+    emulator = LineManifoldRegressor(detected(), **ONE_NAME).set_params(**settings)
+    with pytest.raises(error, match=message):
+        emulator.fit(*three_nodes)

@@ -1,0 +1,119 @@
+"""The package as a stranger meets it: version, typing marker, light import, documented code."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata, resources
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+from sklearn import config_context
+
+import skphx
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
+
+
+def python_blocks(page):
+    """All ```python blocks of a Markdown page, as one program."""
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.S | re.M))
+
+
+def test_version_is_one_everywhere():
+    assert skphx.__version__ == metadata.version("skphx")
+    assert str(Version(skphx.__version__)) == skphx.__version__
+
+
+def test_types_are_marked_as_shipped():
+    assert (resources.files("skphx") / "py.typed").is_file()
+
+
+def test_import_is_light():
+    heavy = "torch", "numba", "skopt", "matplotlib", "pandas", "sklearn", "scipy", "astropy"
+    code = f"import sys, skphx; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", skphx.__all__)
+def test_public_names_exist(name):
+    assert getattr(skphx, name) is not None
+    assert name in dir(skphx)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'VoigtClone'"):
+        skphx.VoigtClone  # noqa: B018
+
+
+def test_torch_is_pinned_to_one_build():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert "torch==2.13.0" in pins
+
+
+def imported_modules(statements):
+    """Top-level names of the modules that these statements import, without relative ones."""
+    for node in statements:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_every_imported_distribution_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = {Requirement(entry).name for entry in project["dependencies"]}
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    known = required | {Requirement(entry).name for entry in extras}
+    distributions_of = metadata.packages_distributions()
+    ours = {"skphx", *sys.stdlib_module_names}
+    for path in (ROOT / "skphx").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        # What a function imports when it is called may come with an extra.
+        for declared, statements in ((required, tree.body), (known, ast.walk(tree))):
+            for module in set(imported_modules(statements)) - ours:
+                names = {name.lower() for name in distributions_of[module]}
+                assert names & declared, f"{path.name} imports {module}, which is not declared"
+
+
+def test_readme_runs_in_an_empty_folder(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", python_blocks(ROOT / "README.md")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "estimator.joblib").is_file()
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name
+)
+def test_code_of_docs_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with config_context():  # what a page sets must not reach other tests
+        exec(compile(python_blocks(page), page.name, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "docs" / "architecture.md"], ids=lambda page: page.name
+)
+def test_named_files_exist(page):
+    named = set(re.findall(r"`((?:skphx|tests|benchmarks|examples)/[\w./]*)`", page.read_text()))
+    assert [path for path in named if not (ROOT / path).exists()] == []
