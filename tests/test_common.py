@@ -1,6 +1,7 @@
 """scikit-learn's own checks on all six estimators."""
 
 import sklearn
+import numpy as np
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skphx import (
@@ -63,20 +64,35 @@ EXPECTED_FAILURES = {
 }
 
 
+class EmulatorOfFewNodes(LineManifoldRegressor):
+    """Keeps the first ten different nodes.
+
+    Most checks draw two or three target values over and over. A grid refuses repeated nodes,
+    so that StellarParameterEstimator's own conventions would go unchecked.
+    """
+
+    def fit(self, X, y):
+        _, first = np.unique(X, axis=0, return_index=True)
+        rows = np.sort(first)[:10]
+        return super().fit(X[rows], y[rows])
+
+
 def make_estimators():
     # Random numbers have no lines worth many steps: the checks are about conventions.
     cloner = VoigtCloner(n_epochs=1, target_rms=None, n_seeds=2)
-    emulator = LineManifoldRegressor(cloner, parameter_names=None, holes="interpolate", n_sweeps=1)
-    # No line is this prominent: the search works on the interpolated residuals alone.
-    lineless = sklearn.clone(emulator).set_params(cloner__prominence=10.0)
+    settings = {"parameter_names": None, "holes": "interpolate", "n_sweeps": 1}
     return [
         BlackbodyDivider(wavelength=(5000.0, 6000.0), teff=5800.0),
         PercentileNormalizer(),
         ContinuumNormalizer(),
         cloner,
-        emulator,
+        LineManifoldRegressor(cloner, **settings),
         StellarParameterEstimator(
-            lineless, n_calls=2, n_initial_points=2, random_state=0, refine=False
+            EmulatorOfFewNodes(cloner, **settings),
+            n_calls=2,
+            n_initial_points=2,
+            n_starts=1,
+            random_state=0,
         ),
     ]
 
