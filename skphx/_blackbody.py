@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skphx._restore import restore_on_failure
 from skphx._units import blackbody_flux, check_flux
 from skphx._validation import check_teff, check_wavelength
 
@@ -80,6 +81,7 @@ class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.wavelength = wavelength
         self.teff = teff
 
+    @restore_on_failure
     def fit(self, X, y=None, *, teff=None):
         """Check wavelengths, spectra and temperatures; nothing else is learned.
 
@@ -116,6 +118,7 @@ class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.teff_given_ = teff is not None
         return self
 
+    @restore_on_failure
     def fit_transform(self, X, y=None, *, teff=None):
         """Fit, then divide the same spectra, with `teff` passed to both.
 

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 
+from skphx._restore import restore_on_failure
 from skphx._validation import check_wavelength
 from skphx.lines import (
     LineArchive,
@@ -191,6 +192,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         self.edge = edge
         self.archive = archive
 
+    @restore_on_failure
     def fit(self, X, y=None):
         """Learn the list of lines that the spectra have in common.
 
@@ -216,6 +218,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         self._fit(X)
         return self
 
+    @restore_on_failure
     def fit_transform(self, X, y=None):
         """Fit, and transform the same spectra.
 

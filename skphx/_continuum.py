@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skphx._restore import restore_on_failure
 from skphx._units import check_flux
 from skphx._validation import check_wavelength
 
@@ -124,6 +125,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         self.anchors = anchors
         self.n_iterations = n_iterations
 
+    @restore_on_failure
     def fit(self, X, y=None):
         """Fit and store the continuum of each spectrum.
 
@@ -147,6 +149,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         self._fit(X)
         return self
 
+    @restore_on_failure
     def fit_transform(self, X, y=None):
         """Fit the continuum of each spectrum and divide by it.
 

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skphx._restore import restore_on_failure
 from skphx._units import check_flux
 
 
@@ -64,6 +65,7 @@ class PercentileNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     def __init__(self, percentile=99):
         self.percentile = percentile
 
+    @restore_on_failure
     def fit(self, X, y=None):
         """Store the scale of each spectrum.
 
