@@ -315,8 +315,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             If `fit` was not called, or learned a detected list, which has no seeds.
         """
         check_is_fitted(self, "seed_lines_")
-        X = self._check_spectra(X, reset=False)
-        return self.seed_lines_[[nearest_spectrum(flux, self.seed_spectra_) for flux in X]]
+        return self._nearest_seeds(self._check_spectra(X, reset=False))
 
     def refit(self, X, start, prior, *, pull, n_epochs=5):
         """Fit the lines of the common list again, pulled to given parameters.
@@ -416,6 +415,9 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         tags.input_tags.positive_only = True
         tags.transformer_tags.preserves_dtype = ["float64"]
         return tags
+
+    def _nearest_seeds(self, X):
+        return self.seed_lines_[[nearest_spectrum(flux, self.seed_spectra_) for flux in X]]
 
     def _check_parameters(self):
         check_scalar(self.prominence, "prominence", (float, int), min_val=0)
@@ -518,7 +520,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
 
     def _fit_grown(self, X, *, first=False):
         """Fit the grown list to each spectrum, from the seed that is nearest in flux."""
-        start = self.nearest_seed_lines(X)
+        start = self._nearest_seeds(X)
         return self._refit_each(
             X, start, start, first=first, pull=self.pull, n_epochs=self.n_epochs
         )
