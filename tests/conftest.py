@@ -1,6 +1,5 @@
 """Fixtures for all tests: shared spectra, thread limits, small generated grids."""
 
-import os
 from pathlib import Path
 
 import numba
@@ -16,9 +15,8 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_configure(config):
-    # Two cores: more threads than cores make every test slower.
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
-    # Tests fit few lines: waking a second thread for each kernel takes longer than its sums.
+    # Tests sum few lines: waking a second thread takes longer than all its sums.
+    torch.set_num_threads(1)
     numba.set_num_threads(1)
 
 
