@@ -458,13 +458,26 @@ class LineTable:
                 "fwhm": total_fwhm(sigma, gamma),
                 "optical_depth": peak,
                 "depth": -np.expm1(-peak),
-                "equivalent_width": _equivalent_width(amplitude, sigma, gamma, profile),
+                "equivalent_width": equivalent_width(amplitude, sigma, gamma, profile),
             }
         )
 
 
-def _equivalent_width(amplitude, sigma, gamma, profile):
-    """Integral of 1 − exp(−a V(x)) over all x, Å."""
+def equivalent_width(amplitude, sigma, gamma, profile):
+    """Equivalent width of lines alone, the integral of 1 − exp(−a V(x)) over all x.
+
+    Parameters
+    ----------
+    amplitude, sigma, gamma : ndarrays of shape (n_lines,)
+        Area a, Gaussian standard deviation and Lorentzian half width, Å.
+    profile : {"pseudo-voigt", "voigt", "blase"}
+        Shape V of unit area.
+
+    Returns
+    -------
+    ndarray of shape (n_lines,)
+        Equivalent widths, Å.
+    """
     # x = s tan(u): the whole axis, with steps that follow the profile; the integrand over
     # u is smooth and periodic, so that the plain sum converges fast.
     n_points = 512
