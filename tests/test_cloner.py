@@ -83,12 +83,7 @@ def test_settings_of_rendering_matter():
         assert abs(other.inverse_transform(lines) - flux).max() > 1e-3
 
 
-HANGS = pytest.mark.xfail(
-    run=False, reason="match_lines never ends where growth puts two lines on one pixel"
-)
-
-
-@pytest.mark.parametrize("line_list", ["grown", pytest.param("detected", marks=HANGS)])
+@pytest.mark.parametrize("line_list", LISTS)
 def test_refinement_reaches_its_target(line_list):
     # Lines that are no Voigt profiles: a saturated box and a ramp.
     spectra = make_spectra((1.0, 1.3))

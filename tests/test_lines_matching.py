@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skphx.lines import assign_lines, match_lines
+from skphx.lines.matching import set_apart
 
 DETECTIONS = st.lists(
     st.lists(st.integers(0, 60), unique=True, max_size=12).map(lambda pixels: sorted(pixels)),
@@ -53,3 +54,35 @@ def test_order_of_spectra_does_not_matter(tolerance):
         match_lines(pixels, 500, tolerance=tolerance),
         match_lines(pixels[::-1], 500, tolerance=tolerance),
     )
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    pixels=st.lists(st.lists(st.integers(0, 40), max_size=20), min_size=1, max_size=5),
+    tolerance=st.integers(0, 4),
+)
+def test_pixels_named_twice_are_one_line(pixels, tolerance):
+    centers = match_lines(pixels, 41, tolerance=tolerance)
+    np.testing.assert_array_equal(
+        centers, match_lines([sorted(set(found)) for found in pixels], 41, tolerance=tolerance)
+    )
+    for found in pixels:
+        identity = assign_lines(found, centers, tolerance=tolerance)
+        # The first of each pixel has an identity, the others have none.
+        assert len(np.unique(identity[identity >= 0])) == np.sum(identity >= 0) == len(set(found))
+
+
+@settings(max_examples=200, deadline=None)
+@given(pixel=st.lists(st.integers(0, 20), max_size=21))
+def test_lines_set_apart_have_pixels_of_their_own(pixel):
+    apart = set_apart(np.array(pixel, dtype=int), 21)
+    assert len(np.unique(apart)) == len(pixel)
+    assert ((apart >= 0) & (apart < 21)).all()
+    _, first = np.unique(pixel, return_index=True)
+    np.testing.assert_array_equal(apart[first], np.array(pixel, dtype=int)[first])
+    # Lines that share no pixel stay where they are.
+    np.testing.assert_array_equal(set_apart(apart, 21), apart)
+
+
+def test_more_lines_than_pixels_share_what_there_is():
+    np.testing.assert_array_equal(set_apart(np.array([1, 1, 1]), 2), [1, 0, 1])

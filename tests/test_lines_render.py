@@ -248,6 +248,34 @@ def test_many_saturated_lines_do_not_underflow(transmission):
     assert relative_error(mesh, direct) < 1e-7
 
 
+@every_kind
+@every_profile
+@pytest.mark.parametrize("method", ["direct", "mesh"])
+def test_absurd_lines_leave_flux_and_gradients_finite(profile, transmission, method):
+    wavelength = np.linspace(5000.0, 5012.0, 301)
+    values = [-1e300, -1000.0, -20.0, 0.0, 20.0, 1000.0]
+    grid = np.meshgrid([-1e300, -1000.0, 5006.0], [-1e300, 0.0, 1e300], values, values)
+    for lines in np.stack([axis.ravel() for axis in grid], axis=1)[::3]:
+        leaves = [torch.tensor([one, -2.0], dtype=torch.float64) for one in lines]
+        leaves[0][1] = 5003.0
+        leaves = [leaf.requires_grad_() for leaf in leaves]
+        flux = render_flux(
+            wavelength, *leaves, profile=profile, transmission=transmission, method=method
+        )
+        flux.sum().backward()
+        assert bool(((flux >= 0.0) & (flux <= 1.0)).all())
+        assert all(bool(torch.isfinite(leaf.grad).all()) for leaf in leaves)
+
+
+def test_the_papers_mark_of_a_missing_line_is_no_line():
+    wavelength = np.linspace(5000.0, 5012.0, 301)
+    missing, line = [-1000.0] * 4, [5006.0, -2.0, -2.0, -2.0]
+    for method in ("direct", "mesh"):
+        both = render_flux(wavelength, *np.transpose([missing, line]), method=method)
+        alone = render_flux(wavelength, *np.transpose([line]), method=method)
+        np.testing.assert_allclose(both, alone, rtol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["auto", "direct", "mesh"])
 def test_types_precision_and_rows(method):
     wavelength = np.linspace(5000.0, 5100.0, 700)

@@ -9,6 +9,15 @@ TRANSMISSIONS = ("exponential", "product")
 METHODS = ("auto", "direct", "mesh")
 PARAMETERS = ("center", "log_amplitude", "log_sigma", "log_gamma")
 
+# Where each parameter is cut off, Å and ln Å: farther off the fifth powers of widths and the
+# squares of distances leave what floating point can hold, and no flux can tell the difference.
+LIMITS = {
+    "center": (-1e12, 1e12),
+    "log_amplitude": (-1e4, 50.0),
+    "log_sigma": (-50.0, 50.0),
+    "log_gamma": (-50.0, 50.0),
+}
+
 
 def check_options(profile, transmission, wing_cut, method):
     """Refuse unknown names and impossible cuts."""
@@ -80,7 +89,11 @@ def check_lines(center, log_amplitude, log_sigma, log_gamma):
             )
     single = all(value.dtype == torch.float32 for value in parameters[1:])
     dtype = torch.float32 if single else torch.float64
-    return [value.to(torch.float64) for value in parameters], dtype, not tensors
+    parameters = [
+        value.to(torch.float64).clamp(*LIMITS[name])
+        for name, value in zip(PARAMETERS, parameters, strict=True)
+    ]
+    return parameters, dtype, not tensors
 
 
 def check_offsets(offsets, n_lines):

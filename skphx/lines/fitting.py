@@ -7,8 +7,10 @@ name of each stands in `FITTERS`. Only this module knows them all.
 import numpy as np
 from scipy.signal import find_peaks, peak_widths
 
+from skphx.lines._arguments import LIMITS
 from skphx.lines.detection import detect_lines, guess_line_parameters
 from skphx.lines.least_squares import fit_levenberg_marquardt
+from skphx.lines.matching import set_apart
 from skphx.lines.render import optical_depth
 from skphx.lines.table import LINE_PARAMETERS, LineTable
 
@@ -65,7 +67,8 @@ def clone_spectrum(
         Centre (Å), ln area, ln sigma and ln gamma (Å): the lines of `start` or the detected
         ones in their order, then those added.
     pixel : ndarray of shape (n_lines,), int
-        Pixel at which each line was detected, or at which `start` puts it.
+        Pixel at which each line was detected, or at which `start` puts it; where an earlier
+        line has that pixel, the nearest free one, for pixels tell lines apart.
     rms : float
         Root mean square of clone minus flux.
 
@@ -118,7 +121,7 @@ def clone_spectrum(
         if more_rms < rms:
             lines, rms = more, more_rms
             pixel = np.concatenate([pixel, added[new]])
-    return lines, pixel, rms
+    return lines, set_apart(pixel, len(wavelength)), rms
 
 
 def fit_lines(
@@ -173,7 +176,7 @@ def fit_lines(
     ValueError
         If `optimizer` is unknown.
     RuntimeError
-        If the fit ends in parameters that are not finite.
+        If the fit ends in parameters that are not finite or that no line can have.
     """
     if optimizer not in FITTERS:
         raise ValueError(f"optimizer must be one of {sorted(FITTERS)}, got {optimizer!r}.")
@@ -191,14 +194,21 @@ def fit_lines(
     else:
         settings.update(prior=prior, pull=pull)
     lines, rms = FITTERS[optimizer](wavelength, flux, start, **settings)
-    finite = np.isfinite(lines).all(axis=1)
-    if not finite.all():
+    lowest, highest = np.array([LIMITS[name] for name in LINE_PARAMETERS]).T
+    sound = ((lines >= lowest) & (lines <= highest)).all(axis=1)
+    if not sound.all():
         raise RuntimeError(
-            f"{np.count_nonzero(~finite)} of {len(lines)} lines ended with parameters that are "
-            f"not finite; check the flux near {start[~finite][0, 0]:.3f} Å, or with "
-            f"optimizer='adam' lower learning_rate (now {learning_rate})."
+            f"{np.count_nonzero(~sound)} of {len(lines)} lines ended with parameters that are "
+            f"not finite or no line's, such as {_describe(lines[~sound][0])}; check the flux near "
+            f"{start[~sound][0, 0]:.3f} Å, or with optimizer='adam' lower learning_rate (now "
+            f"{learning_rate})."
         )
     return lines, rms
+
+
+def _describe(line):
+    """Parameters of one line in words."""
+    return ", ".join(f"{name} {x:.3g}" for name, x in zip(LINE_PARAMETERS, line, strict=True))
 
 
 def _nearest_pixel(wavelength, center):
@@ -258,6 +268,9 @@ def _fit_adam(
         adam.zero_grad()
         mean_squared_error().backward()
         adam.step()
+        if not all(bool(torch.isfinite(column).all()) for column in parameters):
+            # No flux can be rendered any more; what became of the lines is told by the caller.
+            return torch.stack(parameters, dim=1).detach().cpu().numpy(), np.nan
     with torch.no_grad():
         rms = float(torch.sqrt(mean_squared_error()))
         return torch.stack(parameters, dim=1).cpu().numpy(), rms

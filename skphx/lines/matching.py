@@ -9,9 +9,9 @@ def match_lines(pixels, n_pixels, *, tolerance=2):
     """Learn one list of lines from the lines detected in many spectra.
 
     Lines of different spectra within `tolerance` pixels of a common centre are one line; the
-    centres are where the detections of all spectra crowd most. Two lines of one spectrum are
-    never merged. ``tolerance=0`` is the identity of Shankar et al.: the same detected pixel
-    or another line.
+    centres are where the detections of all spectra crowd most. Lines at different pixels of
+    one spectrum are never merged; a pixel that one spectrum names twice is one line.
+    ``tolerance=0`` is the identity of Shankar et al.: the same detected pixel or another line.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ def match_lines(pixels, n_pixels, *, tolerance=2):
     >>> match_lines([[10, 50], [11, 50], [11]], n_pixels=60, tolerance=0)
     array([10, 11, 50])
     """
-    pixels = [np.asarray(found, dtype=int) for found in pixels]
+    # A pixel named twice would be homeless for ever: its own centre is taken by its twin.
+    pixels = [np.unique(np.asarray(found, dtype=int)) for found in pixels]
     centers = np.empty(0, dtype=int)
     left = pixels
     # Each pass places centres where the still homeless detections crowd most; a later pass
@@ -63,7 +64,7 @@ def assign_lines(pixel, centers, *, tolerance):
     -------
     ndarray of shape (n_lines,), int
         Index into `centers`, -1 for a line without identity: too far from every centre, or
-        another line of the same spectrum is closer.
+        another line of the same spectrum is closer, or comes first at the same pixel.
 
     Examples
     --------
@@ -80,12 +81,49 @@ def assign_lines(pixel, centers, *, tolerance):
     left = (right - 1).clip(min=0)
     nearest = np.where(abs(pixel - centers[left]) <= abs(centers[right] - pixel), left, right)
     distance = abs(pixel - centers[nearest])
-    # The closest line of the spectrum takes the identity; ties go to the bluer one.
+    # The closest line of the spectrum takes the identity; ties go to the bluer one, then to
+    # the first.
     order = np.lexsort((pixel, distance))
     order = order[distance[order] <= tolerance]
     taken, first = np.unique(nearest[order], return_index=True)
     identity[order[first]] = taken
     return identity
+
+
+def set_apart(pixel, n_pixels):
+    """Move lines that share a pixel to the nearest pixels that are free.
+
+    Parameters
+    ----------
+    pixel : ndarray of shape (n_lines,), int
+        Pixels of lines of one spectrum.
+    n_pixels : int
+        Number of pixels of the spectrum.
+
+    Returns
+    -------
+    ndarray of shape (n_lines,), int
+        Pixels, each of them once as long as any is free. The first line at a pixel keeps it;
+        of two free pixels at the same distance the bluer one is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx.lines.matching import set_apart
+    >>> set_apart(np.array([4, 7, 4, 4]), n_pixels=10)
+    array([4, 7, 3, 5])
+    """
+    apart = np.array(pixel, dtype=int)
+    free = np.ones(n_pixels, dtype=bool)
+    _, first = np.unique(apart, return_index=True)
+    free[apart[first]] = False
+    for line in np.setdiff1d(np.arange(len(apart)), first):
+        choice = np.flatnonzero(free)
+        if len(choice) == 0:
+            break
+        apart[line] = choice[np.argmin(abs(choice - apart[line]))]
+        free[apart[line]] = False
+    return apart
 
 
 def _crowded_pixels(counts, tolerance):
