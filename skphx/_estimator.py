@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -10,7 +11,14 @@ from sklearn.utils.validation import check_is_fitted, check_scalar, validate_dat
 from tqdm import tqdm
 
 from skphx._restore import restore_on_failure
-from skphx.inference import draw_points, gp_search, refine, resolve_boxes
+from skphx.inference import (
+    NearestSpectra,
+    draw_points,
+    gp_search,
+    resolve_boxes,
+    resolve_priors,
+)
+from skphx.inference._emulation import emulate
 
 
 class StellarParameterEstimator(RegressorMixin, BaseEstimator):
@@ -81,8 +89,12 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
     True
     """
 
-    # A box a spectrum travels through Pipelines and searches as metadata.
-    __metadata_request__predict = {"bounds": True}  # noqa: RUF012
+    # What is known of each spectrum travels through Pipelines and searches as metadata.
+    __metadata_request__predict = {  # noqa: RUF012
+        "bounds": True,
+        "priors": True,
+        "sigma": True,
+    }
 
     def __init__(
         self,
@@ -148,7 +160,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         self._boxes(None, 1)
         return self
 
-    def predict(self, X, bounds=None):
+    def predict(self, X, bounds=None, priors=None, sigma=None):
         """Infer the stellar parameters of spectra.
 
         Parameters
@@ -157,6 +169,11 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
             Spectra on the pixels of fit, in the state of the spectra given there.
         bounds : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), optional
             Search box of all spectra or of each, cut to the grid; NaN is the constructor's.
+        priors : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), optional
+            Mean and standard deviation of a Gaussian prior on each parameter, NaN for none; they
+            need `sigma`.
+        sigma : float or array-like of shape (n_spectra,) or (n_spectra, n_pixels), optional
+            Standard errors of the flux, in the unit of `X`, by which pixels are weighed.
 
         Returns
         -------
@@ -169,7 +186,8 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         NotFittedError
             If `fit` was not called.
         ValueError
-            If the spectra do not have the pixels of fit, or a box is empty.
+            If the spectra do not have the pixels of fit, a box is empty, a shape is wrong, or
+            priors come without `sigma`.
 
         Warns
         -----
@@ -179,21 +197,32 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         boxes = self._boxes(bounds, len(X))
+        sigma = _check_sigma(sigma, X.shape)
+        priors = resolve_priors(priors, len(X), self.emulator_.grid_.parameter_names)
+        if priors is not None and sigma is None:
+            raise ValueError(
+                "priors need sigma, the standard errors of the flux, to weigh them against the "
+                "spectra; pass sigma to predict."
+            )
         random = check_random_state(self.random_state)
+        problem = NearestSpectra(self.emulator_, X, sigma, priors)
         shared = None
         if (boxes == boxes[0]).all():
             points = self._inside(draw_points(boxes[0], self.n_initial_points, random))
-            shared = points, self._emulate(points)
+            shared = points, emulate(self.emulator_, points)
         seeds = random.randint(np.iinfo(np.int32).max, size=len(X))
-        found = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(self._infer_one)(spectrum, box, seed, shared)
-            for spectrum, box, seed in zip(X, boxes, seeds, strict=True)
+        searched = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            delayed(self._search_one)(problem, row, boxes[row], seeds[row], shared)
+            for row in range(len(X))
         )
         progress = tqdm(
-            found, total=len(X), desc="inferring", unit="spectrum", disable=not self.verbose
+            searched, total=len(X), desc="inferring", unit="spectrum", disable=not self.verbose
         )
+        starts = np.array(list(progress))
+        if not self.refine:
+            return self._inside(starts[:, 0])
         # What was compared is the emulator at the edge of its nodes, not the point beyond.
-        return self._inside(np.array(list(progress)))
+        return self._inside(self._refine(problem, boxes, starts))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -218,35 +247,28 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         # A box has corners where a ragged grid has no nodes: its edge stands for them.
         return self.emulator_.grid_.resolve_outside(points, "clip")
 
-    def _emulate(self, points):
-        with warnings.catch_warnings():
-            # A frozen emulator may have been fitted on a table whose columns had names.
-            warnings.filterwarnings("ignore", message="X does not have valid feature names")
-            return self.emulator_.predict(points)
-
-    def _infer_one(self, spectrum, box, seed, shared):
-        """Parameters of one spectrum; `shared` holds points evaluated for all spectra."""
-
-        def residuals(points, emulated=None):
-            points = self._inside(points)
-            observed = self.emulator_.normalize(np.tile(spectrum, (len(points), 1)), points)
-            return (self._emulate(points) if emulated is None else emulated) - observed
-
-        def rms(point):
-            return np.sqrt(np.mean(residuals(point[None]) ** 2))
-
+    def _search_one(self, problem, row, box, seed, shared):
+        """Best points of one spectrum; `shared` holds points evaluated for all spectra."""
         if shared is None:
-            points, emulated = (
-                draw_points(box, self.n_initial_points, check_random_state(seed)),
-                None,
-            )
+            points = draw_points(box, self.n_initial_points, check_random_state(seed))
+            points, emulated = self._inside(points), None
         else:
             points, emulated = shared
-        losses = np.sqrt(np.mean(residuals(points, emulated) ** 2, axis=1))
+        n_pixels = problem.spectra.shape[1]
+
+        def loss(points, emulated=None):
+            return np.sqrt(problem.cost(row, points, emulated) / n_pixels)
+
+        losses = loss(points, emulated)
         n_guided = self.n_calls - self.n_initial_points
         try:
             points, losses = gp_search(
-                rms, box, points, losses, n_calls=n_guided, random_state=seed
+                lambda point: loss(self._inside(point[None]))[0],
+                box,
+                points,
+                losses,
+                n_calls=n_guided,
+                random_state=seed,
             )
         except Exception as error:
             if not self.refine:
@@ -259,8 +281,40 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
                 RuntimeWarning,
                 stacklevel=2,
             )
-        order = np.argsort(losses)
-        if not self.refine:
-            return points[order[0]]
-        ends = [refine(residuals, box, points[start]) for start in order[: self.n_starts]]
-        return min(ends, key=lambda end: end[1])[0]
+        best = np.argsort(losses, kind="stable")[: self.n_starts]
+        # Where there are fewer points than starts, the best one stands for the others.
+        return points[np.resize(best, self.n_starts)]
+
+    def _refine(self, problem, boxes, starts):
+        """Lowest end of all starts of each spectrum."""
+        n_spectra, n_starts, n_parameters = starts.shape
+        rows = np.repeat(np.arange(n_spectra), n_starts)
+        n_blocks = min(effective_n_jobs(self.n_jobs), n_spectra)
+        ends = Parallel(n_jobs=self.n_jobs)(
+            delayed(problem.refine)(boxes[block], starts.reshape(-1, n_parameters)[at], block)
+            for at in np.array_split(np.arange(len(rows)), n_blocks)
+            for block in [rows[at]]
+        )
+        points, cost, _ = (np.concatenate(part) for part in zip(*ends, strict=True))
+        best = cost.reshape(n_spectra, n_starts).argmin(axis=1)
+        return points.reshape(n_spectra, n_starts, n_parameters)[np.arange(n_spectra), best]
+
+
+def _check_sigma(sigma, shape):
+    """Return standard errors as an array of the shape of the spectra, or None."""
+    if sigma is None:
+        return None
+    sigma = np.asarray(sigma, dtype=np.float64)
+    if sigma.shape == shape[:1]:
+        sigma = sigma[:, None]
+    if sigma.shape not in (shape, (shape[0], 1), ()):
+        raise ValueError(
+            f"sigma must have shape {shape} or {shape[:1]}, a standard error a pixel or a "
+            f"spectrum, got shape {sigma.shape}."
+        )
+    if not (np.isfinite(sigma) & (sigma > 0)).all():
+        raise ValueError(
+            "sigma must be positive and finite; give a pixel to leave out a large error, or use "
+            "infer, which takes masks."
+        )
+    return np.broadcast_to(sigma, shape)

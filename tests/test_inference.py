@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from skphx.inference import boxes_around, draw_points, gp_search, refine, resolve_boxes
 
@@ -89,54 +90,109 @@ def linear_residuals(points):
     return (points - TRUTH) @ MODEL.T
 
 
+def squares_of(residuals):
+    """What refine asks for, from residuals and their finite differences."""
+
+    def evaluate(points, rows):
+        value = residuals(points)
+        steps = np.array([1e-3, 1e-6])
+        jacobian = np.stack(
+            [
+                (residuals(points + step) - residuals(points - step)) / (2 * step.sum())
+                for step in np.diag(steps)
+            ],
+            axis=2,
+        )
+        return (
+            (value**2).sum(axis=1),
+            np.einsum("nrp,nr->np", jacobian, value),
+            np.einsum("nrp,nrq->npq", jacobian, jacobian),
+        )
+
+    return evaluate
+
+
+def refine_from(residuals, box, starts, **settings):
+    starts = np.array(starts, dtype=float)
+    return refine(squares_of(residuals), np.tile(box, (len(starts), 1, 1)), starts, **settings)
+
+
+def curved_residuals(points):
+    unit = (points - GRID[:, 0]) / np.ptp(GRID, axis=1)
+    x, y = unit.T
+    return np.column_stack([10 * (y - x**2), 1 - x, 0.1 * np.sin(3 * x)])
+
+
 def test_refinement_of_a_straight_model_is_exact():
-    for start in GRID.T:
-        point, rms = refine(linear_residuals, GRID, start)
-        np.testing.assert_allclose(point, TRUTH, rtol=1e-6)
-        assert rms < 1e-6
+    end = refine_from(linear_residuals, GRID, GRID.T, floor=1e-16)
+    np.testing.assert_allclose(end.points, [TRUTH, TRUTH], rtol=1e-6)
+    assert end.cost.max() < 1e-12
+    assert end.converged.all()
+    np.testing.assert_allclose(end.curvature, np.tile(MODEL.T @ MODEL, (2, 1, 1)), rtol=1e-5)
 
 
-def test_refinement_of_a_curved_model():
-    def residuals(points):
-        unit = (points - GRID[:, 0]) / np.ptp(GRID, axis=1)
-        x, y = unit.T
-        return np.column_stack([10 * (y - x**2), 1 - x, 0.1 * np.sin(3 * x)])
+def test_refinement_of_a_curved_model_ends_where_scipy_does():
+    starts = [[4500.0, 4.9], [5900.0, 3.1], [4001.0, 3.0]]
+    end = refine_from(curved_residuals, GRID, starts)
+    expected = least_squares(
+        lambda point: curved_residuals(point[None])[0],
+        starts[0],
+        bounds=GRID.T,
+        x_scale=np.ptp(GRID, axis=1),
+        xtol=1e-14,
+        ftol=1e-14,
+        gtol=1e-14,
+    )
+    np.testing.assert_allclose(end.points, np.tile(expected.x, (3, 1)), rtol=1e-4)
+    np.testing.assert_allclose(end.cost, 2 * expected.cost, rtol=1e-6)
 
-    point, rms = refine(residuals, GRID, np.array([4500.0, 4.9]))
-    assert rms == pytest.approx(np.sqrt(np.mean(residuals(point[None]) ** 2)))
-    around = point + np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]) * [0.5, 5e-4]
-    around = np.clip(around, *GRID.T)
-    assert (np.sqrt(np.mean(residuals(around) ** 2, axis=1)) >= rms - 1e-7).all()
+
+def test_searches_do_not_depend_on_each_other():
+    starts = np.array([[4500.0, 4.9], [5900.0, 3.1], [4001.0, 3.0]])
+    together = refine_from(curved_residuals, GRID, starts)
+    for row in range(3):
+        alone = refine_from(curved_residuals, GRID, starts[row : row + 1])
+        np.testing.assert_array_equal(alone.points[0], together.points[row])
+        assert alone.n_evaluations[0] == together.n_evaluations[row]
 
 
 def test_refinement_stays_in_its_box():
     box = np.array([[4000.0, 5000.0], [3.0, 5.0]])
     visited = []
+    evaluate = squares_of(linear_residuals)
 
-    def residuals(points):
-        visited.append(points)
-        return linear_residuals(points)
+    def watched(points, rows):
+        visited.append(points.copy())
+        return evaluate(points, rows)
 
-    point, rms = refine(residuals, box, np.array([4500.0, 3.2]))
+    end = refine(watched, box[None], np.array([[4500.0, 3.2]]))
     visited = np.vstack(visited)
     assert (visited >= box[:, 0]).all()
     assert (visited <= box[:, 1]).all()
     # The minimum on the wall, from its normal equation.
-    assert point[0] == pytest.approx(5000.0, abs=1.0)
+    point = end.points[0]
+    assert point[0] == 5000.0
     shift = (point[0] - TRUTH[0]) * MODEL[:, 0]
     expected = TRUTH[1] - MODEL[:, 1] @ shift / (MODEL[:, 1] @ MODEL[:, 1])
     assert point[1] == pytest.approx(expected, abs=1e-4)
-    assert rms > 0.01
+    assert end.cost[0] > 1e-3
+    assert end.converged.all()
 
 
 def test_a_parameter_without_room_is_left_alone():
     box = np.array([[5000.0, 5000.0], [3.0, 5.0]])
-    point, _ = refine(linear_residuals, box, np.array([5000.0, 3.2]))
-    assert point[0] == 5000.0
+    end = refine_from(linear_residuals, box, [[5000.0, 3.2]])
+    assert end.points[0, 0] == 5000.0
     nowhere = np.array([[5000.0, 5000.0], [4.0, 4.0]])
-    point, rms = refine(linear_residuals, nowhere, np.array([9.0, 9.0]))
-    np.testing.assert_array_equal(point, [5000.0, 4.0])
-    assert rms == pytest.approx(np.sqrt(np.mean(linear_residuals(point[None]) ** 2)))
+    end = refine_from(linear_residuals, nowhere, [[9.0, 9.0]])
+    np.testing.assert_array_equal(end.points, [[5000.0, 4.0]])
+    assert end.cost[0] == pytest.approx((linear_residuals(end.points) ** 2).sum())
+
+
+def test_refinement_stops_when_its_evaluations_are_used_up():
+    end = refine_from(curved_residuals, GRID, [[4500.0, 4.9]], max_evaluations=3)
+    assert end.n_evaluations[0] == 3
+    assert not end.converged[0]
 
 
 def bowl(point):

@@ -1,4 +1,4 @@
-"""Search boxes: lower and upper bound of each parameter, for each spectrum."""
+"""Search boxes and priors: what is known of each parameter before, for each spectrum."""
 
 import numpy as np
 
@@ -106,3 +106,99 @@ def resolve_boxes(bounds, default, n_spectra, *, grid_bounds, parameter_names):
                 f"{grid_bounds[column, 0]:g} to {grid_bounds[column, 1]:g}; correct the box."
             )
     return np.clip(boxes, grid_bounds[:, :1], grid_bounds[:, 1:])
+
+
+def priors_around(means, standard_deviations, *, parameter_names=("teff", "logg", "feh")):
+    """Gaussian priors around what is known before, such as a photometric Teff.
+
+    Parameters
+    ----------
+    means : array-like of shape (n_spectra, n_parameters)
+        Prior mean of each spectrum's parameters.
+    standard_deviations : dict of str to float
+        Standard deviation of the parameters named; the others have no prior.
+    parameter_names : sequence of str
+        Names of the columns of `means`.
+
+    Returns
+    -------
+    ndarray of shape (n_spectra, n_parameters, 2)
+        Mean and standard deviation, NaN where there is none: what
+        ``predict(spectra, priors=..., sigma=...)`` takes.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a standard deviation is not positive.
+
+    Examples
+    --------
+    >>> from skphx.inference import priors_around
+    >>> priors_around([[5700.0, 4.4, 0.0]], {"logg": 0.1})
+    array([[[nan, nan],
+            [4.4, 0.1],
+            [nan, nan]]])
+    """
+    means = np.asarray(means, dtype=np.float64)
+    if means.ndim != 2 or means.shape[1] != len(parameter_names):
+        raise ValueError(
+            f"means must have shape (n_spectra, {len(parameter_names)}) for parameter_names="
+            f"{tuple(parameter_names)}, got shape {means.shape}."
+        )
+    priors = np.full((*means.shape, 2), np.nan)
+    for name, deviation in standard_deviations.items():
+        if name not in parameter_names:
+            raise ValueError(
+                f"standard_deviations names {name!r}, but the parameters are "
+                f"{tuple(parameter_names)}."
+            )
+        if not deviation > 0:
+            raise ValueError(f"standard_deviations[{name!r}] must be positive, got {deviation}.")
+        column = list(parameter_names).index(name)
+        priors[:, column, 0] = means[:, column]
+        priors[:, column, 1] = deviation
+    return priors
+
+
+def resolve_priors(priors, n_spectra, parameter_names):
+    """Return one prior a spectrum and parameter.
+
+    Parameters
+    ----------
+    priors : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), or None
+        Mean and standard deviation of each parameter; NaN where there is none.
+    n_spectra : int
+        Number of spectra.
+    parameter_names : sequence of str
+        For the messages.
+
+    Returns
+    -------
+    ndarray of shape (n_spectra, n_parameters, 2), or None
+        Mean and standard deviation, both NaN or neither; None where `priors` is None.
+
+    Raises
+    ------
+    ValueError
+        If the shape is wrong, or a standard deviation is not positive.
+    """
+    if priors is None:
+        return None
+    priors = np.asarray(priors, dtype=np.float64)
+    shape = (len(parameter_names), 2)
+    if priors.shape not in (shape, (n_spectra, *shape)):
+        raise ValueError(
+            f"priors must have shape {shape} or {(n_spectra, *shape)}: mean and standard "
+            f"deviation of {', '.join(parameter_names)}, for all spectra or for each; got shape "
+            f"{priors.shape}."
+        )
+    priors = np.broadcast_to(priors, (n_spectra, *shape)).copy()
+    wrong = (priors[..., 1] <= 0) | (np.isnan(priors).sum(axis=2) == 1)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        mean, deviation = priors[row, column]
+        raise ValueError(
+            f"priors of spectrum {row}: {parameter_names[column]} has mean {mean:g} and standard "
+            f"deviation {deviation:g}; give a mean and a positive deviation, or NaN for both."
+        )
+    return priors

@@ -1,0 +1,138 @@
+"""Wavelengths in air and in vacuum.
+
+========== ====== ===========================================
+quantity   unit   what
+========== ====== ===========================================
+wavelength Å      in the medium that the function's name says
+n          1      refractive index of standard air
+========== ====== ===========================================
+"""
+
+import numpy as np
+
+from skphx._validation import check_wavelength
+
+MEDIA = ("air", "vacuum")
+# Below 2000 Å air is opaque, and wavelengths are given in vacuum by convention.
+_SHORTEST_IN_AIR = 2000.0
+
+
+def _refractive_index(vacuum):
+    """Refractive index of standard air at vacuum wavelengths in Å, same shape."""
+    wavenumber2 = (1e4 / vacuum) ** 2
+    refractivity = 5792105e-8 / (238.0185 - wavenumber2) + 167917e-8 / (57.362 - wavenumber2)
+    return 1.0 + refractivity
+
+
+def vacuum_to_air(wavelength):
+    """Convert vacuum wavelengths to those in standard air.
+
+    Parameters
+    ----------
+    wavelength : array-like or Quantity of shape (n_pixels,)
+        In vacuum, Å, strictly increasing.
+
+    Returns
+    -------
+    ndarray of shape (n_pixels,)
+        In air, Å; wavelengths below 2000 Å are returned as they are, as is the convention.
+
+    Raises
+    ------
+    ValueError
+        If wavelengths are not positive, finite and increasing.
+
+    References
+    ----------
+    Ciddor (1996), Applied Optics 35, 1566: air at 15 °C, 101,325 Pa, dry, 450 ppm CO2.
+
+    Examples
+    --------
+    >>> from skphx.observing import vacuum_to_air
+    >>> vacuum_to_air([5000.0, 8544.44]).round(3)
+    array([4998.606, 8542.093])
+    """
+    wavelength = check_wavelength(wavelength)
+    index = np.ones_like(wavelength)
+    far = wavelength >= _SHORTEST_IN_AIR
+    index[far] = _refractive_index(wavelength[far])
+    return wavelength / index
+
+
+def air_to_vacuum(wavelength):
+    """Convert wavelengths in standard air to those in vacuum; the inverse of `vacuum_to_air`.
+
+    Parameters
+    ----------
+    wavelength : array-like or Quantity of shape (n_pixels,)
+        In air, Å, strictly increasing.
+
+    Returns
+    -------
+    ndarray of shape (n_pixels,)
+        In vacuum, Å; wavelengths below 2000 Å are returned as they are.
+
+    Raises
+    ------
+    ValueError
+        If wavelengths are not positive, finite and increasing.
+
+    References
+    ----------
+    Ciddor (1996), Applied Optics 35, 1566.
+
+    Examples
+    --------
+    >>> from skphx.observing import air_to_vacuum, vacuum_to_air
+    >>> air_to_vacuum([8542.09]).round(2)
+    array([8544.44])
+    >>> air_to_vacuum(vacuum_to_air([5000.0])).round(9)
+    array([5000.])
+    """
+    wavelength = check_wavelength(wavelength)
+    vacuum = wavelength.copy()
+    far = wavelength >= _SHORTEST_IN_AIR
+    # The index changes by 1e-9 an Å: each turn wins eight digits.
+    for _ in range(3):
+        vacuum[far] = wavelength[far] * _refractive_index(vacuum[far])
+    return vacuum
+
+
+def to_medium(wavelength, medium, target, *, name="wavelength"):
+    """Bring wavelengths to the emulator's medium, or say what is unknown.
+
+    Parameters
+    ----------
+    wavelength : ndarray of shape (n_pixels,)
+        In `medium`, Å.
+    medium, target : {"air", "vacuum"} or None
+        Medium of the wavelengths and of the emulator; both or none must be known.
+    name : str
+        What the wavelengths belong to, for the message.
+
+    Returns
+    -------
+    ndarray of shape (n_pixels,)
+        In `target`, Å.
+
+    Raises
+    ------
+    ValueError
+        If a medium is neither "air", "vacuum" nor None, or only one of the two is known.
+    """
+    for owner, value in ((name, medium), ("the emulator", target)):
+        if value not in (*MEDIA, None):
+            raise ValueError(f"medium of {owner} must be 'air', 'vacuum' or None, got {value!r}.")
+    if medium == target:
+        return wavelength
+    if medium is None:
+        raise ValueError(
+            f"{name} does not say its medium, but the emulator's wavelengths are in {target}; "
+            f"pass medium='air' or medium='vacuum'."
+        )
+    if target is None:
+        raise ValueError(
+            f"{name} is in {medium}, but the emulator does not say its medium; set its "
+            f"medium='air' or medium='vacuum'."
+        )
+    return vacuum_to_air(wavelength) if target == "air" else air_to_vacuum(wavelength)
