@@ -17,7 +17,15 @@ _HOME_OF_NAME = {
     "StellarParameterEstimator": "skphx._estimator",
     "make_stellar_estimator": "skphx._configurations",
 }
-_SUBMODULES = ("datasets", "grids", "lines", "metrics", "model_selection")
+_SUBMODULES = (
+    "datasets",
+    "grids",
+    "inspection",
+    "lines",
+    "metrics",
+    "model_selection",
+    "species",
+)
 
 __all__ = ["__version__", *_HOME_OF_NAME, *_SUBMODULES]
 

@@ -1,0 +1,179 @@
+"""Axes to draw on, and the labels of stellar parameters and line quantities."""
+
+import numpy as np
+
+# Mathematical symbol and unit of what the axes show.
+_PARAMETERS = {
+    "teff": (r"$T_\mathrm{eff}$", "K"),
+    "logg": (r"$\log\,g$", ""),
+    "feh": ("[Fe/H]", ""),
+    "alpha": (r"[$\alpha$/Fe]", ""),
+    "rv": ("radial velocity", r"km s$^{-1}$"),
+    "vsini": (r"$v\,\sin i$", r"km s$^{-1}$"),
+}
+_QUANTITIES = {
+    "center": r"centre $\mu$ (Å)",
+    "log_amplitude": r"$\ln(a\,/\,$Å$)$",
+    "log_sigma": r"$\ln(\sigma\,/\,$Å$)$",
+    "log_gamma": r"$\ln(\gamma\,/\,$Å$)$",
+}
+WAVELENGTH = "wavelength (Å)"
+FLUX = "normalised flux"
+# Where a grid or a line has nothing to show.
+ABSENT = "0.85"
+
+
+def import_pyplot():
+    """Return ``matplotlib.pyplot``, or say how to get it."""
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError(
+            "plot needs matplotlib, which is not installed; run pip install 'skphx[plot]'."
+        ) from error
+    return pyplot
+
+
+def single_axes(ax, **figure_options):
+    """Return the axes given, or new ones on a new figure."""
+    if ax is None:
+        _, ax = import_pyplot().subplots(layout="constrained", **figure_options)
+    return ax
+
+
+def panels(ax, n_rows, n_columns, *, figsize, sharex=False, sharey=False, **grid_options):
+    """Divide the place of given axes, or a new figure, into panels.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        Axes whose place is divided; they are hidden. None makes a figure.
+    n_rows, n_columns : int
+        Numbers of panels.
+    figsize : tuple of two floats
+        Size of a new figure, inches.
+    sharex, sharey : bool or {"row", "col"}
+        As of ``Figure.subplots``.
+    **grid_options
+        Ratios and spaces, as of matplotlib's GridSpec.
+
+    Returns
+    -------
+    ndarray of Axes, shape (n_rows, n_columns)
+        The panels.
+
+    Raises
+    ------
+    ValueError
+        If the axes are not part of a grid of subplots.
+    """
+    if ax is None:
+        figure = import_pyplot().figure(figsize=figsize, layout="constrained")
+        grid = figure.add_gridspec(n_rows, n_columns, **grid_options)
+    else:
+        place = ax.get_subplotspec()
+        if place is None:
+            raise ValueError(
+                "ax must come from plt.subplots or Figure.add_subplot, so that its place can be "
+                "divided into panels, got axes placed by hand; pass such axes, or ax=None."
+            )
+        ax.set_axis_off()
+        grid = place.subgridspec(n_rows, n_columns, **grid_options)
+    return grid.subplots(sharex=sharex, sharey=sharey, squeeze=False)
+
+
+def symbol(name):
+    """Return the symbol of a stellar parameter."""
+    return _PARAMETERS.get(name, (name, ""))[0]
+
+
+def unit(name):
+    """Return the unit of a stellar parameter; empty for dex and for what is not known."""
+    return _PARAMETERS.get(name, (name, ""))[1]
+
+
+def axis_label(name):
+    """Symbol of a stellar parameter with its unit."""
+    return f"{symbol(name)} ({unit(name)})" if unit(name) else symbol(name)
+
+
+def quantity_label(name):
+    """Label of one of a line's four numbers."""
+    return _QUANTITIES[name]
+
+
+def format_value(name, value):
+    """One parameter of a star, as in ``log g = 4.5``."""
+    # Abundances are relative to the Sun and carry their sign.
+    digits = "+.2f" if name in ("feh", "alpha") and value else ".6g"
+    suffix = f" {unit(name)}" if unit(name) else ""
+    return f"{symbol(name)} = {value:{digits}}{suffix}"
+
+
+def format_star(names, values):
+    """All parameters of a star in a line."""
+    return ", ".join(format_value(*pair) for pair in zip(names, values, strict=True))
+
+
+def label_lines(ax, centers, texts):
+    """Write a text above each line, standing, and spread so that none covers another.
+
+    Parameters
+    ----------
+    ax : Axes
+        With its final limits of x.
+    centers : array-like of shape (n_lines,)
+        Wavelengths in Å.
+    texts : sequence of str
+        What to write.
+    """
+    low, high = ax.get_xlim()
+    # A standing letter of small print is as wide as this part of a usual panel.
+    gap = 0.025 * (high - low)
+    places = spread(centers, gap, low + 0.5 * gap, high - 0.5 * gap)
+    for center, place, text in zip(centers, places, texts, strict=True):
+        ax.annotate(
+            text,
+            xy=(center, 1.0),
+            xytext=(place, 1.06),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords=ax.get_xaxis_transform(),
+            rotation=90,
+            ha="center",
+            va="bottom",
+            fontsize="x-small",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": "0.5", "shrinkB": 0},
+        )
+
+
+def spread(centers, gap, low, high):
+    """Move places as little as needed until neighbours are a gap apart.
+
+    Parameters
+    ----------
+    centers : array-like of shape (n_places,)
+        Wanted places.
+    gap : float
+        Least distance; less where they would not all fit.
+    low, high : float
+        Limits.
+
+    Returns
+    -------
+    ndarray of shape (n_places,)
+        Places in the order given.
+    """
+    centers = np.asarray(centers, dtype=np.float64)
+    n_places = len(centers)
+    if n_places == 0:
+        return centers
+    gap = min(gap, (high - low) / n_places)
+    order = np.argsort(centers, kind="stable")
+    # Without the room that neighbours need, order alone is left: a monotone fit.
+    room = gap * np.arange(n_places)
+    from sklearn.isotonic import isotonic_regression
+
+    fitted = isotonic_regression(centers[order] - room, y_min=low, y_max=high - room[-1])
+    places = np.empty(n_places)
+    places[order] = fitted + room
+    return places
