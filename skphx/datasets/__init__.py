@@ -1,4 +1,4 @@
-"""Grids of stellar spectra: generated ones, and ones kept in ``.npz`` files.
+"""Grids of stellar spectra, and observed spectra: generated, from files, from servers.
 
 Every function that gives a grid returns a :class:`sklearn.utils.Bunch` with the same entries:
 
@@ -16,9 +16,35 @@ Every function that gives a grid returns a :class:`sklearn.utils.Bunch` with the
     Units of wavelength, spectra and each parameter, as astropy writes them.
 ``DESCR`` : str
     What the grid is and where it comes from.
+
+Grids of files have also ``missing``, the nodes of the full product that are not there,
+``constants``, the parameters that are the same for all, and ``provenance``, a dict of what the
+grid was made of.
 """
 
+from skphx._files import LocalFileError
+from skphx.datasets._cache import get_data_home
+from skphx.datasets._download import DownloadError
+from skphx.datasets._layouts import GridLayout, list_grids, register_grid
+from skphx.datasets._libraries import fetch_grid, load_grid
 from skphx.datasets._npz import load_npz_grid, save_npz_grid
+from skphx.datasets._phoenix import fetch_phoenix, load_phoenix
+from skphx.datasets._selection import MissingNodesWarning
 from skphx.datasets._stellar_grid import make_stellar_grid
 
-__all__ = ["load_npz_grid", "make_stellar_grid", "save_npz_grid"]
+__all__ = [
+    "DownloadError",
+    "GridLayout",
+    "LocalFileError",
+    "MissingNodesWarning",
+    "fetch_grid",
+    "fetch_phoenix",
+    "get_data_home",
+    "list_grids",
+    "load_grid",
+    "load_npz_grid",
+    "load_phoenix",
+    "make_stellar_grid",
+    "register_grid",
+    "save_npz_grid",
+]

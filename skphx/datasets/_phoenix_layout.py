@@ -1,0 +1,149 @@
+"""The PHOENIX library of Husser et al. (2013): names, axes and files.
+
+HiRes files hold flux on a common axis of 1,569,128 wavelengths, which stands in a file of its
+own; MedRes files say in their header how wavelengths run.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from skphx.datasets._layouts import GridLayout
+
+LIBRARY = "PHOENIX-ACES-AGSS-COND-2011"
+WAVELENGTH_FILE = f"WAVE_{LIBRARY}.fits"
+_URL = "https://phoenix.astro.physik.uni-goettingen.de/data/HiResFITS"
+_REFERENCE = "Husser, T.-O. et al. (2013), A&A 553, A6, doi:10.1051/0004-6361/201219058"
+
+AXES = {
+    "teff": (*range(2300, 7001, 100), *range(7200, 12001, 200)),
+    "logg": tuple(np.arange(0.0, 6.01, 0.5).tolist()),
+    "feh": (-4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0),
+    "alpha": (-0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2),
+}
+
+
+def phoenix_path(parameters):
+    """Path of a HiRes file below ``HiResFITS``.
+
+    Parameters
+    ----------
+    parameters : dict
+        ``teff`` (K), ``logg``, ``feh`` and ``alpha`` (dex).
+
+    Returns
+    -------
+    str
+        With ``/`` between folder and file.
+
+    Examples
+    --------
+    >>> from skphx.datasets._phoenix_layout import phoenix_path
+    >>> phoenix_path({"teff": 5000, "logg": 4.5, "feh": 0.0, "alpha": 0.2})
+    'PHOENIX-ACES-AGSS-COND-2011/Z-0.0.Alpha=+0.20/lte05000-4.50-0.0.Alpha=+0.20.PHOENIX-...'
+    """
+    feh, alpha = parameters["feh"], parameters.get("alpha", 0.0)
+    # The library writes the Sun's metallicity as -0.0.
+    composition = f"{feh:+.1f}" if feh else "-0.0"
+    if alpha:
+        composition += f".Alpha={alpha:+.2f}"
+    name = f"lte{parameters['teff']:05.0f}-{parameters['logg']:.2f}{composition}"
+    return f"{LIBRARY}/Z{composition}/{name}.{LIBRARY}-HiRes.fits"
+
+
+def read_phoenix(path):
+    """Wavelength (Å) and flux (erg s⁻¹ cm⁻² cm⁻¹) of a file, mapped and not yet read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        HiRes file with the common wavelengths in its folder or one above, or MedRes file.
+
+    Returns
+    -------
+    wavelength, flux : ndarray of shape (n_pixels,)
+        As stored.
+
+    Raises
+    ------
+    ValueError
+        If it is no such file, or does not fit its wavelengths.
+    FileNotFoundError
+        If a HiRes file's wavelengths are not there.
+    """
+    from skphx.datasets._fits import mapped_image
+
+    flux, header = mapped_image(path)
+    if flux.ndim != 1:
+        raise ValueError(f"it holds an array of shape {flux.shape}, not one spectrum")
+    wavelength = _common_wavelength(path)
+    if wavelength is not None and len(wavelength) == len(flux):
+        return wavelength, flux
+    if "CRVAL1" in header and "CDELT1" in header:
+        pixels = np.arange(len(flux)) + 1.0 - header.get("CRPIX1", 1.0)
+        wavelength = header["CRVAL1"] + header["CDELT1"] * pixels
+        # MedRes of constant resolving power runs in ln(wavelength / Å), 6 to 11.
+        return (np.exp(wavelength) if wavelength[0] < 100.0 else wavelength), flux
+    if wavelength is None:
+        raise FileNotFoundError(
+            f"there is no {WAVELENGTH_FILE} in the folder of {Path(path).name} or above it: HiRes "
+            f"files need it, download it from {_URL}."
+        )
+    raise ValueError(
+        f"it has {len(flux)} pixels and the library's wavelengths are {len(wavelength)}: it is "
+        f"cut short, or of another library"
+    )
+
+
+def _common_wavelength(path):
+    """Wavelengths in Å of all HiRes files, from the folder of `path` or above; None without."""
+    for folder in Path(path).absolute().parents[:4]:
+        candidate = folder / WAVELENGTH_FILE
+        if candidate.is_file():
+            stat = os.stat(candidate)
+            return _read_axis(str(candidate), stat.st_mtime_ns, stat.st_size)
+    return None
+
+
+@lru_cache(maxsize=4)
+def _read_axis(path, _changed, _size):
+    """Read the axis; the file's date and size make another version of it another entry."""
+    from skphx.datasets._fits import mapped_image
+
+    wavelength = np.array(mapped_image(path)[0], dtype=np.float64)
+    if wavelength.ndim != 1 or not (np.diff(wavelength) > 0).all() or not wavelength[0] > 0:
+        raise ValueError(f"{path} holds no increasing wavelengths; download it again.")
+    wavelength.flags.writeable = False
+    return wavelength
+
+
+def phoenix_header(path):
+    """Parameters that a file's own header states: dict, empty where it states none."""
+    from skphx.datasets._fits import mapped_image
+
+    header = mapped_image(path)[1]
+    keys = {"teff": "PHXTEFF", "logg": "PHXLOGG", "feh": "PHXM_H", "alpha": "PHXALPHA"}
+    return {name: float(header[key]) for name, key in keys.items() if key in header}
+
+
+_COMPOSITION = r"(?P<feh>[-+]\d\.\d)(?:\.Alpha=(?P<alpha>[-+]\d\.\d\d))?"
+
+LAYOUTS = (
+    GridLayout(
+        name="phoenix",
+        title=f"{LIBRARY}, HiRes and MedRes",
+        reference=_REFERENCE,
+        pattern=rf"lte(?P<teff>\d{{5}})-(?P<logg>\d\.\d\d){_COMPOSITION}\.{LIBRARY}-\w+\.fits",
+        defaults={"alpha": 0.0},
+        read=read_phoenix,
+        header=phoenix_header,
+        medium="vacuum",
+        axes=AXES,
+        path=phoenix_path,
+        extra_files=(WAVELENGTH_FILE,),
+        url=_URL,
+        max_bytes=64 << 20,
+    ),
+)

@@ -1,0 +1,174 @@
+"""Many files as one grid: cut to the wanted wavelengths as they are read, and checked."""
+
+import numpy as np
+
+from skphx._validation import check_wavelength
+
+# Flux of a star is no less than exp(-50) of its peak redward of 2.9e6 Å K / Teff; a model's file
+# that is zero there was never filled, or was cut short and padded.
+_WIEN_TAIL = 2.9e6
+
+
+class GridReader:
+    """Collects spectra of one grid on one wavelength axis.
+
+    Parameters
+    ----------
+    n_spectra : int
+        So many are expected.
+    wavelength : tuple (low, high), ndarray of shape (n_pixels,), or None
+        Keep pixels from low to high in Å, both included; or interpolate linearly to these
+        pixels; or keep all.
+    dtype : numpy.dtype
+        Of the flux.
+    absolute : bool
+        Whether flux is physical, so that it is nowhere zero.
+    """
+
+    def __init__(self, n_spectra, wavelength, dtype, absolute):
+        self._range, self._target = None, None
+        if isinstance(wavelength, tuple) and len(wavelength) == 2:
+            self._range = tuple(float(edge) for edge in wavelength)
+            if not self._range[1] > self._range[0]:
+                raise ValueError(f"wavelength=(low, high) needs low < high, got {wavelength}.")
+        elif wavelength is not None:
+            self._target = check_wavelength(wavelength)
+        self._n_spectra, self._dtype, self._absolute = n_spectra, dtype, absolute
+        self._source = None  # the wavelength array last seen, often one for all files
+        self._spectra, self.n_read = None, 0
+        self.wavelength = self._target
+
+    @property
+    def spectra(self):
+        """Flux of what was added: ndarray of shape (n_read, n_pixels)."""
+        return self._spectra[: self.n_read]
+
+    def add(self, wavelength, flux, teff=None):
+        """Add a spectrum.
+
+        Parameters
+        ----------
+        wavelength, flux : array-like of shape (n_pixels,)
+            In Å, in any order; only what is wanted of them is read.
+        teff : float or None
+            Effective temperature in K, for the check.
+
+        Raises
+        ------
+        ValueError
+            If the spectrum is damaged, or its pixels are not those of the others.
+        """
+        if len(wavelength) != len(flux) or np.ndim(flux) != 1:
+            raise ValueError(f"it has {len(wavelength)} wavelengths and {len(flux)} pixels")
+        if wavelength is not self._source:
+            self._look_at(wavelength)
+        if self._order is not None:
+            flux = np.asarray(flux)[self._order]
+        flux = np.asarray(flux[self._keep], dtype=np.float64)
+        axis = self._axis
+        check_spectrum(axis, flux, teff=teff, absolute=self._absolute)
+        if self._target is not None:
+            flux = np.interp(self._target, axis, flux)
+        elif self.wavelength is None:
+            self.wavelength = axis
+        elif axis is not self.wavelength and not _same(axis, self.wavelength):
+            raise ValueError(
+                f"its {len(axis)} pixels are not those of the first spectrum "
+                f"({len(self.wavelength)}); pass wavelength as an array of pixel centres in Å, to "
+                f"which all are then interpolated"
+            )
+        if self._spectra is None:
+            self._spectra = np.empty((self._n_spectra, len(flux)), dtype=self._dtype)
+        elif self.n_read == len(self._spectra):
+            # Files of several spectra: more than files.
+            self._spectra = np.concatenate([self._spectra, np.empty_like(self._spectra)])
+        self._spectra[self.n_read] = flux
+        self.n_read += 1
+
+    def _look_at(self, wavelength):
+        """Order of the pixels, and which of them to keep."""
+        values = np.asarray(wavelength, dtype=np.float64)
+        order = None
+        if not (np.diff(values) > 0).all():
+            # Models computed on many processors are written in pieces; joints are repeated.
+            _, order = np.unique(values, return_index=True)
+            values = values[order]
+        if not np.isfinite(values).all() or not len(values) or values[0] <= 0:
+            raise ValueError("its wavelengths are not finite and positive")
+        keep = slice(None)
+        if self._target is not None:
+            low, high = self._target[0], self._target[-1]
+            if values[0] > low or values[-1] < high:
+                raise ValueError(
+                    f"it covers {values[0]:g} to {values[-1]:g} Å, not all of {low:g} to {high:g}"
+                )
+            first = np.searchsorted(values, low, side="right") - 1
+            keep = slice(int(first), int(np.searchsorted(values, high, side="left")) + 1)
+        elif self._range is not None:
+            first = np.searchsorted(values, self._range[0])
+            last = np.searchsorted(values, self._range[1], side="right")
+            keep = slice(int(first), int(last))
+            if first >= last:
+                raise ValueError(
+                    f"it has no pixel from {self._range[0]:g} to {self._range[1]:g} Å, only from "
+                    f"{values[0]:g} to {values[-1]:g} Å"
+                )
+        self._source, self._order, self._keep = wavelength, order, keep
+        self._axis = values[keep].copy()
+
+
+def check_spectrum(wavelength, flux, *, teff=None, absolute=True):
+    """Raise where a model spectrum cannot be whole.
+
+    Parameters
+    ----------
+    wavelength, flux : ndarray of shape (n_pixels,)
+        Å, and flux in any unit.
+    teff : float or None
+        Effective temperature in K.
+    absolute : bool
+        Whether flux is physical, so that zero means that it was never written.
+
+    Raises
+    ------
+    ValueError
+        Saying what is wrong.
+    """
+    bad = ~np.isfinite(flux)
+    if bad.any():
+        raise ValueError(
+            f"{bad.sum()} of {len(flux)} pixels are not finite, the first at "
+            f"{wavelength[bad.argmax()]:.2f} Å"
+        )
+    if (flux < 0).any():
+        raise ValueError(
+            f"{(flux < 0).sum()} of {len(flux)} pixels are negative, the first at "
+            f"{wavelength[(flux < 0).argmax()]:.2f} Å"
+        )
+    zero = flux == 0
+    if zero.all():
+        raise ValueError("its flux is zero everywhere")
+    if absolute:
+        zero &= wavelength > _WIEN_TAIL / (teff or 1000.0)
+        if zero.any():
+            raise ValueError(
+                f"{zero.sum()} of {len(flux)} pixels are zero, the first at "
+                f"{wavelength[zero.argmax()]:.2f} Å"
+            )
+
+
+def check_header(layout, path, parameters):
+    """Raise where a file states other parameters than its name."""
+    if layout.header is None:
+        return
+    for name, stated in layout.header(path).items():
+        named = parameters.get(name)
+        tolerance = 1.0 if name == "teff" else 0.02
+        if named is not None and abs(stated - named) > tolerance:
+            raise ValueError(
+                f"its name says {name}={named:g} and its header {stated:g}: it is another model"
+            )
+
+
+def _same(one, other):
+    return len(one) == len(other) and np.allclose(one, other, rtol=1e-9, atol=0)
