@@ -23,11 +23,13 @@ grid was made of.
 """
 
 from skphx._files import LocalFileError
+from skphx.datasets._barycentre import barycentric_velocity
 from skphx.datasets._cache import get_data_home
 from skphx.datasets._download import DownloadError
 from skphx.datasets._layouts import GridLayout, list_grids, register_grid
 from skphx.datasets._libraries import fetch_grid, load_grid
 from skphx.datasets._npz import load_npz_grid, save_npz_grid
+from skphx.datasets._observed import load_spectrum
 from skphx.datasets._phoenix import fetch_phoenix, load_phoenix
 from skphx.datasets._selection import MissingNodesWarning
 from skphx.datasets._stellar_grid import make_stellar_grid
@@ -37,6 +39,7 @@ __all__ = [
     "GridLayout",
     "LocalFileError",
     "MissingNodesWarning",
+    "barycentric_velocity",
     "fetch_grid",
     "fetch_phoenix",
     "get_data_home",
@@ -44,6 +47,7 @@ __all__ = [
     "load_grid",
     "load_npz_grid",
     "load_phoenix",
+    "load_spectrum",
     "make_stellar_grid",
     "register_grid",
     "save_npz_grid",
