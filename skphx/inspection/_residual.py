@@ -188,5 +188,6 @@ class ResidualDisplay:
         top.legend(
             loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize="small", frameon=False
         )
+        top.figure.align_ylabels(axes)
         self.axes_, self.ax_, self.figure_ = axes, top, top.figure
         return self

@@ -203,6 +203,7 @@ class SensitivityDisplay:
             fontsize="small",
             va="top",
         )
+        top.figure.align_ylabels(axes)
         self.axes_, self.ax_, self.figure_ = axes, top, top.figure
         return self
 
