@@ -92,7 +92,13 @@ class ParameterErrors:
     n_spectra: int
 
     def as_dict(self):
-        """Return ``{parameter: {"mean_absolute": ..., "bias": ..., "scatter": ...}}``."""
+        """Return the errors as plain numbers.
+
+        Returns
+        -------
+        dict
+            ``{parameter: {"mean_absolute": ..., "bias": ..., "scatter": ...}}``.
+        """
         return {
             name: {
                 "mean_absolute": float(self.mean_absolute[column]),

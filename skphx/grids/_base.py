@@ -120,14 +120,46 @@ class NodeGrid(ABC):
 
     @abstractmethod
     def weights(self, points):
-        """Weights of the nodes at points, a csr_array of shape (n_points, n_nodes)."""
+        """Weights of the nodes at points.
+
+        Parameters
+        ----------
+        points : array-like of shape (n_points, n_parameters)
+            Points inside the grid.
+
+        Returns
+        -------
+        csr_array of shape (n_points, n_nodes)
+            Interpolated values are this matrix times the values at the nodes.
+        """
 
     @abstractmethod
     def weights_jacobian(self, points):
-        """Return ∂weights/∂parameter, one csr_array (n_points, n_nodes) a parameter."""
+        """Return the derivatives of the weights.
+
+        Parameters
+        ----------
+        points : array-like of shape (n_points, n_parameters)
+            Points inside the grid.
+
+        Returns
+        -------
+        list of csr_array of shape (n_points, n_nodes)
+            ∂weights/∂parameter, one for each parameter.
+        """
 
     def check_points(self, points):
-        """Return points as a float64 array of shape (n_points, n_parameters).
+        """Return points as a float64 array.
+
+        Parameters
+        ----------
+        points : array-like of shape (n_points, n_parameters)
+            Points in parameter space.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_parameters)
+            A copy.
 
         Raises
         ------

@@ -44,7 +44,18 @@ class PolynomialSurface:
         self.parameters = parameters
 
     def basis(self, parameters):
-        """Terms at given parameters, shape (n_points, n_terms)."""
+        """Terms at given parameters.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (n_points, n_parameters)
+            Points in parameter space.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_terms)
+            Products of Legendre polynomials.
+        """
         width = np.where(self.high > self.low, self.high - self.low, 1.0)
         unit = 2.0 * (parameters - self.low) / width - 1.0
         terms = np.ones((len(parameters), len(self.exponents)))
@@ -80,5 +91,18 @@ class PolynomialSurface:
         return np.linalg.solve(normal, right[..., None])[..., 0]
 
     def evaluate(self, parameters, coefficients):
-        """Values of all quantities, shape (n_points, n_quantities)."""
+        """Values of all quantities.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (n_points, n_parameters)
+            Points in parameter space.
+        coefficients : ndarray of shape (n_quantities, n_terms)
+            Weight of each term in each quantity.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_quantities)
+            The sums.
+        """
         return self.basis(parameters) @ coefficients.T

@@ -185,7 +185,20 @@ class LineArchive:
 
     @staticmethod
     def key(name, arguments):
-        """Hash a function's name and arguments: arrays, None, and dictionaries of settings."""
+        """Hash what goes into a unit of work.
+
+        Parameters
+        ----------
+        name : str
+            Name of the function that does it.
+        arguments : sequence
+            What it is given: arrays, None, and dictionaries of settings.
+
+        Returns
+        -------
+        str
+            The hash, in hexadecimal digits.
+        """
         total = hashlib.sha256(name.encode())
         for argument in arguments:
             if isinstance(argument, np.ndarray):

@@ -98,7 +98,20 @@ def most_different(spectra, n_chosen):
 
 
 def nearest_spectrum(flux, spectra):
-    """Row of the spectrum with the smallest mean squared difference from `flux`."""
+    """Row of the spectrum that is nearest to a given one.
+
+    Parameters
+    ----------
+    flux : ndarray of shape (n_pixels,)
+        Normalised flux.
+    spectra : ndarray of shape (n_spectra, n_pixels)
+        Normalised flux on the same pixels.
+
+    Returns
+    -------
+    int
+        Row of the smallest mean squared difference.
+    """
     return int(np.argmin(_distance(spectra, flux)))
 
 

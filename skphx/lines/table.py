@@ -41,7 +41,7 @@ class LineTable:
         width at half maximum, both in Å.
     identity : array-like of shape (n_lines,), int64, or None
         Which line of a shared list each one is: equal numbers in two spectra mean the
-        same line. None numbers each spectrum's lines 0, 1, 2, …
+        same line. None numbers each spectrum's lines from 0.
 
     Raises
     ------
