@@ -26,6 +26,8 @@ from skphx._files import LocalFileError
 from skphx.datasets._barycentre import barycentric_velocity
 from skphx.datasets._cache import get_data_home
 from skphx.datasets._download import DownloadError
+from skphx.datasets._grid_arrays import grid_from_arrays
+from skphx.datasets._hdf5 import load_hdf5_grid, save_hdf5_grid
 from skphx.datasets._layouts import GridLayout, list_grids, register_grid
 from skphx.datasets._libraries import fetch_grid, load_grid
 from skphx.datasets._npz import load_npz_grid, save_npz_grid
@@ -33,6 +35,7 @@ from skphx.datasets._observed import load_spectrum
 from skphx.datasets._phoenix import fetch_phoenix, load_phoenix
 from skphx.datasets._selection import MissingNodesWarning
 from skphx.datasets._stellar_grid import make_stellar_grid
+from skphx.datasets._tables import load_table_grid
 
 __all__ = [
     "DownloadError",
@@ -43,12 +46,16 @@ __all__ = [
     "fetch_grid",
     "fetch_phoenix",
     "get_data_home",
+    "grid_from_arrays",
     "list_grids",
     "load_grid",
+    "load_hdf5_grid",
     "load_npz_grid",
     "load_phoenix",
     "load_spectrum",
+    "load_table_grid",
     "make_stellar_grid",
     "register_grid",
+    "save_hdf5_grid",
     "save_npz_grid",
 ]
