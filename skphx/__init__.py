@@ -20,10 +20,12 @@ _HOME_OF_NAME = {
 _SUBMODULES = (
     "datasets",
     "grids",
+    "inference",
     "inspection",
     "lines",
     "metrics",
     "model_selection",
+    "observing",
     "species",
 )
 
