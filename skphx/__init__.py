@@ -16,6 +16,8 @@ _HOME_OF_NAME = {
     "LineManifoldRegressor": "skphx._manifold",
     "StellarParameterEstimator": "skphx._estimator",
     "make_stellar_estimator": "skphx._configurations",
+    "load_model": "skphx._model_files",
+    "save_model": "skphx._model_files",
 }
 _SUBMODULES = (
     "datasets",

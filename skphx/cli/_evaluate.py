@@ -1,0 +1,139 @@
+"""``skphx evaluate``: how well a grid can be emulated, beside interpolated pixels."""
+
+import numpy as np
+
+from skphx.cli._emulate import make_estimator
+from skphx.cli._grid_files import read_grid
+from skphx.cli._parser import add_command, add_configuration
+from skphx.grids import make_grid
+from skphx.metrics import flux_rms, parameter_errors
+from skphx.model_selection import Coarsen, InteriorNodes, LeavePlaneOut
+
+_DESCRIPTION = """\
+Leave spectra of a grid out, emulate them, and compare: with what plain interpolation of the pixels
+gives, of the same normalised spectra.
+
+  skphx evaluate grid.npz
+  skphx evaluate grid.npz --split plane --parameter teff --infer
+
+Splits: coarsen trains on every second value of each parameter, in one split; plane leaves out one
+interior value of a parameter after the other; interior leaves out single nodes. Training spectra
+are cloned anew in every split: --memory keeps clones for the next time."""
+
+_SPLITS = ("coarsen", "plane", "interior")
+
+
+def add_parsers(commands):
+    """Add the command to the parser."""
+    parser = add_command(
+        commands, "evaluate", run, "measure the emulator on spectra left out", _DESCRIPTION
+    )
+    parser.add_argument("grid", metavar="GRID", help="file of skphx fetch, .npz or .h5")
+    parser.add_argument("--split", choices=_SPLITS, default="coarsen", help="(coarsen)")
+    parser.add_argument("--parameter", help="whose values are left out (default: all)")
+    parser.add_argument("--n-splits", type=int, metavar="N", help="at most so many splits")
+    parser.add_argument(
+        "--infer", action="store_true", help="also infer the parameters of the spectra left out"
+    )
+    parser.add_argument("--memory", metavar="FOLDER", help="keep clones there")
+    add_configuration(parser)
+
+
+def run(arguments):
+    """Print the table."""
+    grid = read_grid(arguments.grid)
+    settings = {
+        "configuration": arguments.configuration or "default",
+        "normalized": bool(arguments.normalized),
+    }
+    table = evaluate(
+        grid,
+        _splitter(arguments, grid.parameter_names),
+        make_estimator(
+            grid,
+            settings,
+            n_jobs=arguments.n_jobs,
+            memory=arguments.memory,
+            verbose=not arguments.quiet,
+        ),
+        n_splits=arguments.n_splits,
+        infer=arguments.infer,
+    )
+    print(f"{table['n_spectra']} spectra left out, mean rms of normalised flux:")
+    for name, rms in table["flux_rms"].items():
+        print(f"  {name:<16} {rms:.5f}")
+    if table["parameters"] is not None:
+        print("Their parameters, inferred:")
+        print(table["parameters"])
+
+
+def evaluate(grid, splitter, estimator, *, n_splits=None, infer=False):
+    """Errors of emulators on spectra left out.
+
+    Parameters
+    ----------
+    grid : Bunch
+        Spectra and parameters.
+    splitter : splitter of skphx.model_selection
+        What is left out.
+    estimator : StellarParameterEstimator
+        Unfitted; its emulator is measured, and with `infer` itself.
+    n_splits : int or None
+        At most so many of the splits.
+    infer : bool
+        Whether to infer the parameters of the spectra left out.
+
+    Returns
+    -------
+    dict
+        ``n_spectra``; ``flux_rms``, mean over the spectra of the rms of normalised flux, of the
+        emulator, of its lines without the residual where it has one, and of interpolated pixels;
+        and ``parameters``, a :class:`skphx.metrics.ParameterErrors` or None.
+    """
+    from sklearn.base import clone
+
+    rms = {"lines": [], "pixels, linear": [], "pixels, cubic": []}
+    true, found = [], []
+    for number, (train, test) in enumerate(splitter.split(grid.parameters)):
+        if number == n_splits:
+            break
+        model = clone(estimator).set_params(emulator__holes="interpolate")
+        nodes, points = grid.parameters[train], grid.parameters[test]
+        model.fit(grid.spectra[train], nodes)
+        emulator = model.emulator_
+        truth = emulator.normalize(grid.spectra[test], points)
+        rms["lines"].append(flux_rms(truth, emulator.predict(points), per_spectrum=True))
+        pixels = emulator.normalize(grid.spectra[train], nodes)
+        for order in ("linear", "cubic"):
+            weights = make_grid(
+                nodes,
+                parameter_names=grid.parameter_names,
+                interpolation=order,
+                holes="interpolate",
+            ).weights(points)
+            rms[f"pixels, {order}"].append(flux_rms(truth, weights @ pixels, per_spectrum=True))
+        if infer:
+            true.append(points)
+            found.append(model.predict(grid.spectra[test]))
+    values = {name: np.concatenate(parts) for name, parts in rms.items()}
+    return {
+        "n_spectra": len(values["lines"]),
+        "flux_rms": {name: float(part.mean()) for name, part in values.items()},
+        "parameters": parameter_errors(
+            np.concatenate(true), np.concatenate(found), grid.parameter_names
+        )
+        if infer
+        else None,
+    }
+
+
+def _splitter(arguments, names):
+    if arguments.split == "coarsen":
+        return Coarsen(arguments.parameter, parameter_names=names)
+    if arguments.split == "plane":
+        return LeavePlaneOut(
+            arguments.parameter, n_splits=arguments.n_splits, parameter_names=names
+        )
+    if arguments.parameter is not None:
+        raise ValueError("--parameter goes with --split coarsen or plane; leave it out.")
+    return InteriorNodes(n_splits=arguments.n_splits, parameter_names=names)

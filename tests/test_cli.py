@@ -1,0 +1,352 @@
+"""The command line: from a server to the parameters of a star, and what it says when it cannot."""
+
+import csv
+import json
+import pickle
+import subprocess
+import sys
+import zipfile
+from types import FunctionType
+
+import numpy as np
+import pytest
+import skops.io
+import torch
+from phoenix_server import serve, write_library
+from sklearn.preprocessing import StandardScaler
+
+from skphx import PercentileNormalizer, load_model, save_model
+from skphx.cli import main
+from skphx.datasets import load_npz_grid, make_stellar_grid, save_npz_grid
+from skphx.lines import LineArchive
+
+WAVELENGTH = np.arange(8498.0, 8512.0, 0.05)
+SETTINGS = {"n_lines": 5, "wavelength": WAVELENGTH}
+
+
+def copy_function(function):
+    return FunctionType(function.__code__, globals(), function.__name__)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder in which fetch, clone, build and infer ran one after the other."""
+    folder = tmp_path_factory.mktemp("work")
+    library = folder / "library"
+    write_library(library, **SETTINGS)
+    star = make_stellar_grid(
+        parameters=[[5150.0, 4.3, -0.2]], wavelength=WAVELENGTH, n_lines=5, random_state=1
+    )
+    rows = zip(WAVELENGTH / 10, star.spectra[0], strict=True)
+    text = "".join(f"{wavelength:.7f},{flux:.9e}\n" for wavelength, flux in rows)
+    (folder / "star.csv").write_text("wavelength,flux\n" + text)
+    names = {name: str(folder / name) for name in ("grid.npz", "grid.lines", "model.skops")}
+    with pytest.MonkeyPatch.context() as patch, serve(library) as server:
+        patch.setenv("no_proxy", "127.0.0.1")
+        patch.setenv("SKPHX_DATA", str(folder / "home"))
+        commands = [
+            ["fetch", names["grid.npz"], "--teff", "5000:5200", "--logg", "4,4.5"]
+            + ["--feh", "-0.5:0", "--wavelength", "8500:8510", "--mirror", server.url, "--quiet"],
+            ["clone", names["grid.npz"], names["grid.lines"], "--quiet"],
+            ["build", names["grid.npz"], names["model.skops"], "--archive", names["grid.lines"]]
+            + ["--quiet"],
+        ]
+        for command in commands:
+            assert main(command) == 0, command
+    return folder
+
+
+def run(*words):
+    """Status of a command."""
+    return main([str(word) for word in words])
+
+
+def test_grid_that_was_fetched(work):
+    grid = load_npz_grid(work / "grid.npz")
+    assert grid.spectra.shape == (12, 200)
+    assert grid.medium == "vacuum"
+    assert grid.provenance["layout"] == "phoenix"
+    assert len(grid.provenance["sha256"]) == 13
+    assert grid.provenance["constants"] == {"alpha": 0.0}
+
+
+def test_star_is_inferred(work, capsys):
+    status = run(
+        *("infer", work / "model.skops", work / "star.csv", "--medium", "vacuum"),
+        *("--wavelength-unit", "nm", "--output", work / "results.csv"),
+    )
+    assert status == 0
+    assert "teff" in capsys.readouterr().out
+    with open(work / "results.csv") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["teff"]) == pytest.approx(5150, abs=30)
+    assert float(row["logg"]) == pytest.approx(4.3, abs=0.1)
+    assert float(row["feh"]) == pytest.approx(-0.2, abs=0.1)
+
+
+def test_star_in_air_and_search_box(work):
+    """Wavelengths are converted to the model's medium; a box holds the answer."""
+    from skphx.observing import vacuum_to_air
+
+    lines = (work / "star.csv").read_text().splitlines()
+    columns = np.array([line.split(",") for line in lines[1:]], dtype=float)
+    columns[:, 0] = vacuum_to_air(10 * columns[:, 0])
+    np.savetxt(work / "air.txt", columns)
+    status = run(
+        *("infer", work / "model.skops", work / "air.txt", "--medium", "air"),
+        *("--wavelength-unit", "Angstrom", "--output", work / "air.json"),
+        *("--bounds", "teff=5100:5200"),
+    )
+    assert status == 0
+    (star,) = json.loads((work / "air.json").read_text())["stars"]
+    assert star["teff"] == pytest.approx(5150, abs=30)
+    assert star["feh"] == pytest.approx(-0.2, abs=0.1)
+
+
+def test_model_is_the_estimator(work):
+    model = load_model(work / "model.skops")
+    grid = load_npz_grid(work / "grid.npz")
+    np.testing.assert_allclose(model.predict(grid.spectra[[5]])[0], grid.parameters[5], atol=1.0)
+
+
+def test_build_took_the_clones_from_the_archive(work, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("a spectrum was cloned again")
+
+    for name in ("fit_unit", "clone_unit"):
+        fail.__name__ = name  # the archive knows a fit by the name of its function
+        monkeypatch.setattr(f"skphx._cloner.{name}", copy_function(fail))
+    arguments = ("--archive", work / "grid.lines", "--quiet")
+    assert run("build", work / "grid.npz", tmp_path / "again.skops", *arguments) == 0
+
+
+def test_info_of_everything(work, capsys):
+    assert run("info", work / "grid.npz", work / "grid.lines", work / "model.skops") == 0
+    shown = capsys.readouterr().out
+    assert "Grid grid.npz" in shown
+    assert "12 spectra of 200 pixels" in shown
+    assert "teff: 3 values, 5000 to 5200" in shown
+    assert "nodes fitted: 12 of 12" in shown
+    assert "configuration: default" in shown
+    assert "PHOENIX-ACES-AGSS-COND-2011" in shown.split("Model model.skops")[1]
+    assert "estimator: StellarParameterEstimator" in shown
+    assert "n_nodes: 12" in shown
+    assert run("info", work / "home" / "phoenix") == 0
+    assert "13 files" in capsys.readouterr().out
+    assert run("info", work / "star.csv", "--medium", "air", "--wavelength-unit", "nm") == 0
+    assert "280 of 280 pixels usable, 8498 to 8511.95 Å" in capsys.readouterr().out
+
+
+def test_info_of_lines(work, tmp_path, capsys):
+    archive = LineArchive(work / "grid.lines")
+    archive.table().save(tmp_path / "lines.npz")
+    (path,) = archive.export_state_dicts(tmp_path, rows=[0])
+    assert run("info", tmp_path / "lines.npz", path) == 0
+    shown = capsys.readouterr().out
+    assert "LineTable of 12 spectra" in shown
+    assert "LineTable of 1 spectrum" in shown
+
+
+def test_evaluate_stands_beside_pixels(work, capsys):
+    assert run("evaluate", work / "grid.npz", "--infer", "--quiet") == 0
+    shown = capsys.readouterr().out
+    assert "4 spectra left out" in shown
+    rms = {
+        line.rsplit(None, 1)[0].strip(): float(line.split()[-1])
+        for line in shown.splitlines()
+        if line.startswith(("  lines", "  pixels"))
+    }
+    assert set(rms) == {"lines", "pixels, linear", "pixels, cubic"}
+    assert all(0 < value < 0.01 for value in rms.values())
+    assert "mean abs" in shown
+
+
+def test_pixels_of_evaluate_are_what_one_would_write(work):
+    from skphx.cli._emulate import make_estimator
+    from skphx.cli._evaluate import evaluate
+    from skphx.model_selection import LeavePlaneOut
+
+    grid = load_npz_grid(work / "grid.npz")
+    level = grid.spectra.max(axis=1, keepdims=True)
+    grid.spectra = grid.spectra / level
+    settings = {"configuration": "default", "normalized": True}
+    splitter = LeavePlaneOut("teff", parameter_names=grid.parameter_names)
+    table = evaluate(grid, splitter, make_estimator(grid, settings))
+    cube = grid.spectra.reshape(3, 4, -1)
+    middle = 0.5 * (cube[0] + cube[2])
+    expected = np.sqrt(np.mean((middle - cube[1]) ** 2, axis=1)).mean()
+    assert table["flux_rms"]["pixels, linear"] == pytest.approx(expected, rel=1e-9)
+    assert table["n_spectra"] == 4
+    assert table["parameters"] is None
+
+
+@pytest.mark.parametrize("command", ["fetch", "clone", "build", "infer", "evaluate", "info", ""])
+def test_help_teaches(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*command.split(), "--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.count(f"skphx {command}".strip()) >= 2  # usage, and an example at least
+
+
+def test_as_a_process(work):
+    command = [sys.executable, "-m", "skphx", "info", str(work / "grid.npz")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Grid grid.npz" in done.stdout
+    command[-1] = str(work / "absent")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("skphx info: error: There is no file")
+    assert "Traceback" not in done.stderr
+
+
+# What it says when it cannot
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fetch", "grid.fits"], "must end in .npz or .h5"),
+        (["fetch", "g.npz", "--mirror", "ftp://x/y"], "must be an http or https address"),
+        (["fetch", "g.npz", "--teff", "5050"], "teff=5050 is no node"),
+        (["fetch", "g.npz", "--library", "mist"], "there is no grid 'mist'"),
+        (["fetch", "g.npz", "--from", "nowhere"], "folder nowhere does not exist"),
+        (["clone", "absent.npz", "a"], "There is no file absent.npz"),
+        (["build", "{grid}", "model.pkl"], "must end in .skops"),
+        (["infer", "{grid}", "{star}"], "is no model that skphx wrote"),
+        (["infer", "{model}", "absent.csv"], "1 of 1 spectra:\n  absent.csv: There is no file"),
+        (["infer", "{model}", "{star}"], "does not say the unit of its wavelengths"),
+        (["infer", "{model}", "{star}", "--output", "x.txt"], "must end in .csv or .json"),
+        (["infer", "{model}", "{star}", "--bounds", "mass=1:2"], "the model has teff, logg, feh"),
+        (["infer", "{model}", "{star}", "--bounds", "teff=5000"], "needs LOW:HIGH"),
+        (["evaluate", "{grid}", "--split", "interior", "--parameter", "teff"], "leave it out"),
+        (["info", "{home}"], "without a manifest.json"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors_are_one_clear_line(work, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SKPHX_DATA", str(tmp_path / "data"))
+    names = {"grid": "grid.npz", "star": "star.csv", "model": "model.skops", "home": "home"}
+    paths = {name: str(work / file) for name, file in names.items()}
+    assert main([word.format(**paths) for word in words]) == 1
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert f"skphx {words[0]}: error: " in shown
+    assert "Traceback" not in shown
+
+
+def test_values_that_cannot_be_read(capsys):
+    for words in (["--teff", "hot"], ["--wavelength", "5000"], ["--select", "alpha"]):
+        with pytest.raises(SystemExit):
+            main(["fetch", "g.npz", *words])
+    assert "neither a value (4500), a range" in capsys.readouterr().err
+
+
+def test_short_spectrum_is_named_and_the_others_are_done(work, tmp_path, capsys):
+    lines = (work / "star.csv").read_text().splitlines()
+    (tmp_path / "short.csv").write_text("\n".join(lines[:100]))
+    status = run(
+        *("infer", work / "model.skops", tmp_path / "short.csv", work / "star.csv"),
+        *("--medium", "vacuum", "--wavelength-unit", "nm", "--output", tmp_path / "r.csv"),
+    )
+    assert status == 1
+    assert "1 of 2 spectra" in (error := capsys.readouterr().err)
+    assert "it covers 8498.00 to 8502.90 Å and the model needs 8500.05 to 8510.00" in error
+    assert len((tmp_path / "r.csv").read_text().splitlines()) == 2
+
+
+def test_missing_nodes_are_a_line_on_the_standard_error(work, tmp_path, capsys):
+    words = ["fetch", str(tmp_path / "g.npz"), "--from", str(work / "library"), "--quiet"]
+    assert main(words) == 0
+    next((work / "library").rglob("lte05100-4.00-0.5*")).rename(tmp_path / "moved")
+    assert main(words) == 0
+    assert "skphx: warning: 1 of 12 nodes are missing" in capsys.readouterr().err
+    assert main([*words, "--on-missing", "raise"]) == 1
+    (tmp_path / "moved").rename(
+        next((work / "library").rglob("lte05100-4.50-0.5*")).parent
+        / "lte05100-4.00-0.5.PHOENIX-ACES-AGSS-COND-2011-HiRes.fits"
+    )
+
+
+def test_archive_of_another_grid_is_refused_and_stays_what_it_was(work, tmp_path, capsys):
+    other = make_stellar_grid(teff=(5000, 5500), logg=(4, 4.5), feh=(-0.5, 0), n_pixels=100)
+    save_npz_grid(tmp_path / "other.npz", other)
+    before = (work / "grid.lines" / "provenance.json").read_text()
+    assert run("clone", tmp_path / "other.npz", work / "grid.lines", "--quiet") == 1
+    assert "cannot be continued" in capsys.readouterr().err
+    assert (work / "grid.lines" / "provenance.json").read_text() == before
+
+
+# Files that hold code
+
+
+class _Code:
+    def __reduce__(self):
+        return print, ("this ran",)
+
+
+def test_state_dictionary_that_holds_code(tmp_path, capsys):
+    torch.save({"lam_centers": _Code()}, tmp_path / "evil.pt")
+    assert run("info", tmp_path / "evil.pt") == 1
+    shown = capsys.readouterr()
+    assert "this ran" not in shown.out + shown.err
+    (tmp_path / "evil2.pt").write_bytes(pickle.dumps(_Code()))
+    assert run("info", tmp_path / "evil2.pt") == 1
+    with pytest.raises(ValueError, match=r"evil2?\.pt"):
+        LineArchive.from_state_dicts(tmp_path / "archive", tmp_path)
+    shown = capsys.readouterr()
+    assert "this ran" not in shown.out + shown.err
+
+
+def with_provenance(path):
+    """Make a file of skops look like one of ours."""
+    with zipfile.ZipFile(path, "a") as archive:
+        content = {"format": "skphx model", "version": 1, "made_of": {}}
+        archive.writestr("provenance.json", json.dumps(content))
+
+
+def test_model_that_holds_code(work, tmp_path, capsys):
+    model = PercentileNormalizer().fit(np.ones((2, 3)))
+    model.scale_ = _Code()
+    skops.io.dump(model, tmp_path / "evil.skops")
+    with_provenance(tmp_path / "evil.skops")
+    with pytest.raises(ValueError, match="which is no part of skphx: it is not loaded"):
+        load_model(tmp_path / "evil.skops")
+    assert run("infer", tmp_path / "evil.skops", work / "star.csv") == 1
+    shown = capsys.readouterr()
+    assert "this ran" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    "name", ["skphx._files.write_atomically", "skphx.absent.Thing", "os.system"]
+)
+def test_only_classes_of_ours_are_trusted(name):
+    from skphx._model_files import _is_class_of_ours
+
+    assert not _is_class_of_ours(name)
+    assert _is_class_of_ours("skphx._percentile.PercentileNormalizer")
+    # A class that one of our modules merely imports is not ours.
+    assert not _is_class_of_ours("skphx._percentile.BaseEstimator")
+
+
+def test_model_files(tmp_path):
+    scaler = StandardScaler().fit(np.arange(6.0).reshape(3, 2))
+    path = save_model(tmp_path / "s.skops", scaler, provenance={"grid": "mine"})
+    np.testing.assert_array_equal(load_model(path).mean_, scaler.mean_)
+    with pytest.raises(ValueError, match=r"must end in .skops"):
+        save_model(tmp_path / "s.joblib", scaler)
+    with pytest.raises(FileNotFoundError):
+        load_model(tmp_path / "absent.skops")
+    content = path.read_bytes()
+    for damaged in (content[:-50], b"", b"PK", content[: len(content) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is no model that skphx wrote"):
+            load_model(path)
+    skops.io.dump(scaler, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        content = {"format": "skphx model", "version": 99}
+        archive.writestr("provenance.json", json.dumps(content))
+    with pytest.raises(ValueError, match="has version 99 of the format"):
+        load_model(path)
