@@ -1,1 +1,262 @@
-LAYOUTS = ()
+"""Layouts of other public libraries, as their own documentation states them.
+
+=============  ======================================================  ====================
+library        files                                                   medium
+=============  ======================================================  ====================
+bt-settl       text, log10 flux, in any order                          not said by the files
+sonora-bobcat  text, flux per frequency                                not said by the files
+bosz           text, first moment H; wavelengths in a file of their     air above 2000 Å
+               own, or with the flux at original resolution
+atlas9         FITS tables, a file a temperature, a column a log g      not said by the files
+cooltlusty     text, columns LAMBDA(mic) and FLAM                       not said by the files
+=============  ======================================================  ====================
+
+Flux becomes erg s⁻¹ cm⁻² cm⁻¹ everywhere.
+"""
+
+import bz2
+import gzip
+import lzma
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy import constants
+
+from skphx.datasets._layouts import GridLayout
+
+_ANGSTROM_PER_CM = 1e8
+_ANGSTROM_PER_MICRON = 1e4
+_SPEED_OF_LIGHT = constants.c * 100.0  # cm/s
+# What compressed files begin with.
+_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_COMPRESSED = r"(?:\.gz|\.bz2|\.xz)?"
+
+
+def _open_text(path):
+    """Open a text file, compressed or not, whatever its name says: parts have another one."""
+    with open(path, "rb") as file:
+        start = file.read(8)
+    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), open)
+    return opener(path, "rt", encoding="ascii", errors="replace")
+
+
+def _numbers(words):
+    """Numbers as Fortran writes them, with D for the exponent."""
+    return np.array([word.replace("D", "E").replace("d", "e") for word in words], dtype=np.float64)
+
+
+def read_bt_settl(path):
+    """Read a ``.spec.7`` file: Å and log10 of flux, which may touch each other.
+
+    Columns have fixed widths, and a minus sign can stand where a blank would; lines are in the
+    order in which the processors wrote them.
+    """
+    wavelength, flux = [], []
+    with _open_text(path) as file:
+        for line in file:
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            # A number, then the next one that begins with a sign or a blank.
+            match = re.match(r"\s*([\d.]+(?:[DdEe][-+]?\d+)?)\s*([-+]?[\d.]+(?:[DdEe][-+]?\d+)?)",
+                             line)  # fmt: skip
+            if match is None:
+                raise ValueError(f"it has a line that is no wavelength and flux: {line[:40]!r}")
+            wavelength.append(match[1])
+            flux.append(match[2])
+    # The documented offset of -8 gives erg s-1 cm-2 Å-1, so that none gives them per cm.
+    return _numbers(wavelength), 10.0 ** _numbers(flux)
+
+
+def read_sonora_bobcat(path):
+    """Read a Sonora Bobcat file: two lines of header, then micron and erg s⁻¹ cm⁻² Hz⁻¹."""
+    with _open_text(path) as file:
+        columns = np.loadtxt(file, skiprows=2, usecols=(0, 1), ndmin=2)
+    wavelength = columns[:, 0] * _ANGSTROM_PER_MICRON
+    return wavelength, columns[:, 1] * _SPEED_OF_LIGHT / (wavelength / _ANGSTROM_PER_CM) ** 2
+
+
+def read_cooltlusty(path):
+    """Read a coolTLUSTY file: named columns, of which LAMBDA(mic) and FLAM (per Å) are taken."""
+    with _open_text(path) as file:
+        names = file.readline().split()
+        rows = [line.split() for line in file if line.strip()]
+    try:
+        columns = [names.index(name) for name in ("LAMBDA(mic)", "FLAM")]
+    except ValueError:
+        raise ValueError(f"it has no columns LAMBDA(mic) and FLAM, only {names[:8]}") from None
+    wavelength, flux = (_numbers([row[column] for row in rows]) for column in columns)
+    return wavelength * _ANGSTROM_PER_MICRON, flux * _ANGSTROM_PER_CM
+
+
+def read_bosz(path):
+    """Read a BOSZ file of 2024: H and continuum, with wavelengths beside or in front of them."""
+    with _open_text(path) as file:
+        columns = np.loadtxt(file, ndmin=2)
+    if columns.shape[1] >= 3:
+        wavelength, moment = columns[:, 0], columns[:, 1]
+    else:
+        moment = columns[:, 0]
+        wavelength = _bosz_wavelength(path)
+        if len(wavelength) != len(moment):
+            raise ValueError(
+                f"it has {len(moment)} pixels and the wavelengths of its resolution are "
+                f"{len(wavelength)}: it is cut short"
+            )
+    return wavelength, 4.0 * np.pi * moment * _ANGSTROM_PER_CM
+
+
+def _bosz_wavelength(path):
+    """Wavelengths of a file's resolution, from the folder of `path` or above."""
+    resolution = re.search(r"_(r\d+)_resam", Path(path).name)[1]
+    name = f"bosz2024_wave_{resolution}.txt"
+    for folder in Path(path).absolute().parents[:4]:
+        for candidate in (folder / name, folder / "wavelength_grids" / name):
+            if candidate.is_file():
+                stat = os.stat(candidate)
+                return _bosz_axis(str(candidate), stat.st_mtime_ns, stat.st_size)
+    raise FileNotFoundError(
+        f"there is no {name} in the folder of {Path(path).name} or above it: spectra of this "
+        f"resolution need it."
+    )
+
+
+@lru_cache(maxsize=4)
+def _bosz_axis(path, _changed, _size):
+    """Read wavelengths; the file's date and size make another version of it another entry."""
+    wavelength = np.loadtxt(path, ndmin=1)
+    wavelength.flags.writeable = False
+    return wavelength
+
+
+def bosz_path(parameters):
+    """Path of a file of resolution 50,000 on the server, below ``bosz2024``.
+
+    Parameters
+    ----------
+    parameters : dict
+        ``teff``, ``logg``, ``feh``, ``alpha``, ``carbon``, ``microturbulence``.
+
+    Returns
+    -------
+    str
+        With ``/`` between folders.
+
+    Examples
+    --------
+    >>> from skphx.datasets._other_layouts import bosz_path
+    >>> bosz_path(dict(teff=5000, logg=4.5, feh=0, alpha=0, carbon=0, microturbulence=2))
+    'r50000/m+0.00/bosz2024_mp_t5000_g+4.5_m+0.00_a+0.00_c+0.00_v2_r50000_resam.txt.gz'
+    """
+    # Atmospheres: MARCS, spherical for giants, below 8000 K, and ATLAS9 above.
+    kind = "ap" if parameters["teff"] > 7750 else "mp" if parameters["logg"] > 3.0 else "ms"
+    feh = f"m{parameters['feh'] + 0.0:+.2f}"
+    return (
+        f"r50000/{feh}/bosz2024_{kind}_t{parameters['teff']:.0f}_g{parameters['logg']:+.1f}_{feh}"
+        f"_a{parameters['alpha'] + 0.0:+.2f}_c{parameters['carbon'] + 0.0:+.2f}"
+        f"_v{parameters['microturbulence']:.0f}_r50000_resam.txt.gz"
+    )
+
+
+def read_atlas9(path):
+    """Read a table of the Castelli & Kurucz atlas: a column g00, g05, ... for each log g.
+
+    Columns of models that do not exist are zero, and left out.
+    """
+    from skphx.datasets._fits import open_fits
+
+    with open_fits(path) as hdus:
+        tables = [hdu for hdu in hdus if hasattr(hdu, "columns")]
+        if not tables:
+            raise ValueError("it holds no table")
+        table = tables[0]
+        columns = {
+            column.name.lower(): np.array(table.data[column.name], dtype=np.float64)
+            for column in table.columns
+        }
+    if "wavelength" not in columns:
+        raise ValueError(f"it has no column WAVELENGTH, only {sorted(columns)}")
+    wavelength = columns["wavelength"]
+    return [
+        ({"logg": int(name[1:]) / 10.0}, wavelength, flux * _ANGSTROM_PER_CM)
+        for name, flux in columns.items()
+        if re.fullmatch(r"g\d\d", name) and flux.any()
+    ]
+
+
+def _signed_tenths(text):
+    """Metallicity as ``m05`` or ``p05``: -0.5 or 0.5."""
+    return (-1.0 if text[0] == "m" else 1.0) * float(text[1:]) / 10.0
+
+
+def _log_of_mks(text):
+    """Gravity in m s⁻² as log g in cgs, to the quarter: file names are rounded."""
+    return round(4.0 * np.log10(100.0 * float(text))) / 4.0
+
+
+_SIGNED = r"[-+]\d+\.\d+"
+
+LAYOUTS = (
+    GridLayout(
+        name="bt-settl",
+        title="BT-Settl",
+        reference="Allard, F., Homeier, D. & Freytag, B. (2012), Phil. Trans. R. Soc. A 370, 2765",
+        pattern=rf"lte(?P<teff>\d{{3}}(?:\.\d)?)-(?P<logg>\d\.\d)(?P<feh>[-+]\d\.\d)"
+        rf"a(?P<alpha>[-+]\d\.\d)\.BT-Settl\.spec\.7{_COMPRESSED}",
+        convert={"teff": lambda text: 100.0 * float(text)},
+        read=read_bt_settl,
+    ),
+    GridLayout(
+        name="sonora-bobcat",
+        title="Sonora Bobcat",
+        reference="Marley, M. S. et al. (2021), ApJ 920, 85, doi:10.3847/1538-4357/ac141d",
+        pattern=rf"sp_t(?P<teff>\d+)g(?P<logg>\d+)nc_m(?P<feh>[-+]?\d\.\d){_COMPRESSED}",
+        convert={"logg": _log_of_mks},
+        read=read_sonora_bobcat,
+    ),
+    GridLayout(
+        name="cooltlusty",
+        title="coolTLUSTY",
+        reference="Lacy, B. & Burrows, A. (2023), ApJ 950, 8, doi:10.3847/1538-4357/acc8cb",
+        pattern=r"T(?P<teff>\d+)_g(?P<logg>\d\.\d+)_Z(?P<feh>\d\.\d+)(?:_CDIFF[\de]+)?\.21",
+        # The metallicity is a factor there.
+        convert={"feh": lambda text: round(np.log10(float(text)), 2)},
+        read=read_cooltlusty,
+    ),
+    GridLayout(
+        name="bosz",
+        title="BOSZ (2024)",
+        reference="Mészáros, Sz. et al. (2024), A&A 688, A197; Bohlin, R. C. et al. (2017), AJ "
+        "153, 234",
+        pattern=rf"bosz2024_\w\w_t(?P<teff>\d+)_g(?P<logg>[-+]\d+\.\d)_m(?P<feh>{_SIGNED})"
+        rf"_a(?P<alpha>{_SIGNED})_c(?P<carbon>{_SIGNED})_v(?P<microturbulence>\d+)"
+        rf"_r(?:\d+_resam|orig_noresam)\.txt{_COMPRESSED}",
+        defaults={"alpha": 0.0, "carbon": 0.0, "microturbulence": 2.0},
+        read=read_bosz,
+        medium="air",
+        axes={
+            "teff": (
+                *range(2800, 4001, 100), *range(4250, 12001, 250), *range(12500, 16001, 500),
+            ),
+            "logg": tuple(np.arange(-0.5, 5.51, 0.5).tolist()),
+            "feh": tuple(np.arange(-2.5, 0.76, 0.25).tolist()),
+            "alpha": (-0.25, 0.0, 0.25, 0.5),
+            "carbon": tuple(np.arange(-0.75, 0.51, 0.25).tolist()),
+            "microturbulence": (0, 1, 2, 4),
+        },
+        path=bosz_path,
+        extra_files=("wavelength_grids/bosz2024_wave_r50000.txt",),
+        url="https://archive.stsci.edu/hlsps/bosz/bosz2024",
+        max_bytes=256 << 20,
+    ),
+    GridLayout(
+        name="atlas9",
+        title="ATLAS9, Castelli & Kurucz (2004), and Kurucz (1993)",
+        reference="Castelli, F. & Kurucz, R. L. (2003), IAU Symposium 210, A20",
+        pattern=r"c?k(?P<feh>[mp]\d\d)_(?P<teff>\d{4,5})\.fits",
+        convert={"feh": _signed_tenths},
+        read=read_atlas9,
+    ),
+)  # fmt: skip
