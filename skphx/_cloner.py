@@ -5,9 +5,10 @@ from os import PathLike
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
+from sklearn.utils.validation import check_is_fitted, check_scalar
 
 from skphx._restore import restore_on_failure
+from skphx._spectra import validate_normalised
 from skphx._validation import check_wavelength
 from skphx.lines import (
     LineArchive,
@@ -17,7 +18,7 @@ from skphx.lines import (
     match_lines,
     nearest_spectrum,
 )
-from skphx.lines._running import clone_unit, fit_unit, progress_bar, run_units
+from skphx.lines._running import LazyUnits, clone_unit, fit_unit, progress_bar, run_units
 from skphx.lines.table import LINE_PARAMETERS
 
 _QUALITY = [("row", np.int64), ("n_lines", np.int64), ("rms", np.float64)]
@@ -37,7 +38,8 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         Pixel centres in Å, strictly increasing. A tuple stands for evenly spaced pixels, None
         for pixel numbers 1, 2, ....
     prominence : float, default=0.005
-        Least prominence of a detected line, in units of the continuum.
+        Least prominence of a detected line, in units of the continuum. In noisy spectra choose
+        several times the noise, or every peak of it becomes a line.
     wing_cut : int or None, default=None
         Number of pixels around its centre on which a line is summed; None sums the whole wing.
     optimizer : {"levenberg-marquardt", "adam"}, default="levenberg-marquardt"
@@ -291,7 +293,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             As :meth:`transform`.
         """
         check_is_fitted(self)
-        X = self._check_spectra(X, reset=False)
+        X = validate_normalised(self, X, reset=False)
         if self.line_list == "grown":
             return _dense_table(self._fit_grown(X, first=True))
         return self._to_table(self._clone_each(X, self._find_archive(X), first=True))
@@ -315,7 +317,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             If `fit` was not called, or learned a detected list, which has no seeds.
         """
         check_is_fitted(self, "seed_lines_")
-        return self._nearest_seeds(self._check_spectra(X, reset=False))
+        return self.seed_lines_[self._nearest_seeds(validate_normalised(self, X, reset=False))]
 
     def refit(self, X, start, prior, *, pull, n_epochs=5):
         """Fit the lines of the common list again, pulled to given parameters.
@@ -348,7 +350,14 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             As :meth:`transform`.
         """
         check_is_fitted(self)
-        X = self._check_spectra(X, reset=False)
+        X = validate_normalised(self, X, reset=False)
+        for name, lines in (("start", start), ("prior", prior)):
+            expected = (len(X), self.n_lines_, len(LINE_PARAMETERS))
+            if np.shape(lines) != expected:
+                raise ValueError(
+                    f"{name} must hold the four parameters of every line of each spectrum, shape "
+                    f"{expected}, got {np.shape(lines)}."
+                )
         fits = self._refit_each(X, start, prior, pull=pull, n_epochs=n_epochs)
         self._keep_quality(fits)
         return (
@@ -385,7 +394,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
                 f"learned at fit, got {X.shape[1]}; pass what transform returned."
             )
         table = LineTable.from_dense(X.reshape(len(X), self.n_lines_, len(LINE_PARAMETERS)))
-        return table.render(self.wavelength_, device=self.device, **self._render_settings())
+        return table.render(self.wavelength_, **self.render_settings())
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` returns.
@@ -410,6 +419,17 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             dtype=object,
         )
 
+    def render_settings(self):
+        """Options with which the lines of this cloner are summed.
+
+        Returns
+        -------
+        dict
+            `profile`, `transmission`, `wing_cut` and `device`, as :meth:`LineTable.render
+            <skphx.lines.LineTable.render>` takes them.
+        """
+        return {**self._render_settings(), "device": self.device}
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
@@ -417,7 +437,8 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         return tags
 
     def _nearest_seeds(self, X):
-        return self.seed_lines_[[nearest_spectrum(flux, self.seed_spectra_) for flux in X]]
+        """Row of the seed that is nearest in flux, of each spectrum."""
+        return [nearest_spectrum(flux, self.seed_spectra_) for flux in X]
 
     def _check_parameters(self):
         check_scalar(self.prominence, "prominence", (float, int), min_val=0)
@@ -447,22 +468,10 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         if self.target_rms is not None:
             check_scalar(self.target_rms, "target_rms", (float, int), min_val=0)
 
-    def _check_spectra(self, X, *, reset):
-        X = validate_data(self, X, dtype=np.float64, reset=reset)
-        # A single pixel holds no line, whatever its level.
-        dark = np.array([(flux <= 0).all() for flux in X]) & (X.shape[1] > 1)
-        if dark.any():
-            raise ValueError(
-                f"X must hold normalised flux with a continuum about 1, but spectrum "
-                f"{int(np.flatnonzero(dark)[0])} is nowhere positive; leave it out or "
-                f"normalise it first."
-            )
-        return X
-
     def _fit(self, X):
         """Learn the list; return the checked spectra, and the lines where all were cloned."""
         self._check_parameters()
-        X = self._check_spectra(X, reset=True)
+        X = validate_normalised(self, X, reset=True)
         self.wavelength_ = check_wavelength(self.wavelength, X.shape[1])
         archive = None
         if self.archive is not None:
@@ -515,12 +524,13 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
     def _clone_each(self, X, archive, *, first=False):
         """Clone each spectrum by itself."""
         settings = self._cloning_settings()
-        units = [(self.wavelength_, flux, None, settings) for flux in X]
+        units = LazyUnits(len(X), lambda row: (self.wavelength_, X[row], None, settings))
         return self._run(clone_unit, units, archive, first)
 
     def _fit_grown(self, X, *, first=False):
         """Fit the grown list to each spectrum, from the seed that is nearest in flux."""
-        start = self._nearest_seeds(X)
+        # Views of the seeds' lines, no copy a spectrum.
+        start = [self.seed_lines_[seed] for seed in self._nearest_seeds(X)]
         return self._refit_each(
             X, start, start, first=first, pull=self.pull, n_epochs=self.n_epochs
         )
@@ -528,9 +538,9 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
     def _refit_each(self, X, start, prior, *, first=False, **settings):
         """Fit the common list to each spectrum."""
         settings = self._fitting_settings() | settings
-        units = [
-            (self.wavelength_, *arrays, settings) for arrays in zip(X, start, prior, strict=True)
-        ]
+        units = LazyUnits(
+            len(X), lambda row: (self.wavelength_, X[row], start[row], prior[row], settings)
+        )
         return self._run(fit_unit, units, self._find_archive(X), first)
 
     def _run(self, function, units, archive, first):

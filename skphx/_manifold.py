@@ -1,5 +1,7 @@
 """LineManifoldRegressor: a spectrum at any stellar parameters, from lines cloned at nodes."""
 
+import copy
+
 import numpy as np
 from scipy import sparse
 from sklearn import config_context
@@ -11,15 +13,25 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 
 from skphx._restore import restore_on_failure
+from skphx._validation import check_wavelength
 from skphx.grids import make_grid, smooth_along_grid
+from skphx.grids._axis import NODES_NEEDED
 from skphx.lines import pull_scale
-from skphx.lines.table import LINE_PARAMETERS
+from skphx.lines.table import LINE_PARAMETERS, LineTable
+from skphx.manifolds import (
+    NodeContinua,
+    NodeLines,
+    NodeResiduals,
+    choose_interpolation,
+    from_growth,
+    growth_slope,
+    to_growth,
+)
+from skphx.manifolds.held_out import INTERPOLATIONS, SOFTENINGS, flux_error_between_nodes
 
-LOG_AMPLITUDE = LINE_PARAMETERS.index("log_amplitude")
-# The paper's two numbers: ln a written where a line is missing, and the ln a below which an
-# interpolated line is dropped.
-MISSING_LOG_AMPLITUDE = -1000.0
-DROPPED_LOG_AMPLITUDE = -100.0
+MEDIA = ("air", "vacuum")
+# A line whose optical depth stays below this everywhere in a window does not matter there.
+_NEGLIGIBLE_DEPTH = 1e-6
 
 
 class LineManifoldRegressor(RegressorMixin, BaseEstimator):
@@ -34,8 +46,11 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
     cloner : VoigtCloner or Pipeline that ends in one
         Turns spectra into lines; it is cloned before it is fitted. Steps of a Pipeline before
         the last normalise the spectra; `teff` is routed to those that ask for it.
-    interpolation : {"linear", "hermite", "cubic"}, default="linear"
-        How line parameters run between nodes.
+    interpolation : {"linear", "hermite", "cubic", "auto"}, default="linear"
+        How line parameters run between nodes. ``"auto"`` leaves planes of nodes out and takes
+        the most local kind that predicts them nearly as well as the best. Along an axis of
+        fewer values than a kind needs (3 for Hermite, 4 for cubic) its order is lowered; a
+        kind asked for by name is refused where no axis has enough.
     missing : {"fade", "drop"}, default="fade"
         What a line does towards a node that lacks it. ``"fade"``: its area goes to zero
         continuously and its shape comes from the nodes that have it. ``"drop"``: the paper's
@@ -52,12 +67,24 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         How often the surfaces are renewed and all nodes fitted again.
     residual : bool, default=True
         Keep what the clones leave of the spectra at the nodes, interpolate it alike, and add
-        it. False is the paper's emulator of lines alone.
+        it, so that the emulator is exact at the nodes. False is the paper's emulator of lines
+        alone.
+    softening : float or "auto", default="auto"
+        Where the residual is taken and added: on a scale that is linear in depth below this
+        depth and runs with its root above, see :mod:`skphx.manifolds.growth`; ``inf`` is
+        plain flux. ``"auto"`` leaves planes of nodes out and takes the smallest one that
+        predicts them nearly as well as the best.
+    residual_tolerance : float, default=1e-6
+        The residual is kept at a low rank where that needs less than half the nodes and no
+        node's rms changes by more than this.
     holes : {"error", "interpolate"}, default="error"
         What to do with nodes that are not a full product of values: raise, or interpolate
         across the missing ones.
     extrapolate : {"error", "clip", "nearest"}, default="error"
         What `predict` does outside the nodes: raise, move to the edge, or to the nearest node.
+    medium : {"air", "vacuum"} or None, default=None
+        Medium of the wavelengths; it is not used here, but whoever compares the emulator with
+        an observed spectrum can check it. None says nothing.
 
     Attributes
     ----------
@@ -67,16 +94,30 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         The nodes, and how to interpolate between them.
     presence_grid_ : RectilinearGrid, FilledGrid or ScatteredGrid
         The same nodes, interpolated linearly, for where lines fade.
+    interpolation_ : str
+        Kind of the interpolation; chosen with ``interpolation="auto"``.
+    softening_ : float
+        Softening of the scale of growth; chosen with ``softening="auto"``.
+    held_out_errors_ : ndarray of shape (n_interpolations, n_softenings)
+        What the choice rests on: mean flux rms of nodes left out, for the kinds tried, in the
+        order linear, Hermite, cubic, and the softenings tried, increasing. NaN where the grid
+        has no node to leave out.
+    node_lines_ : NodeLines
+        Lines at the nodes, as `predict_lines` uses them.
     lines_ : ndarray of shape (n_nodes, n_lines, 4)
-        Centre (Å), ln area, ln sigma and ln gamma (Å) of every line at every node; where
-        `present_` is False, continued from the nearest nodes that have the line (with
-        ``missing="drop"``, ln a = -1000 there).
+        Centre (Å), ln area, ln sigma and ln gamma (Å) of every line at every node; NaN where
+        the node lacks the line. Made when asked for.
     present_ : ndarray of shape (n_nodes, n_lines), bool
-        Whether the line was found at the node.
-    residual_ : ndarray of shape (n_nodes, n_pixels) or None
-        Normalised flux minus clone at the nodes.
+        Whether the line was found at the node. Made when asked for.
+    node_residuals_ : NodeResiduals or None
+        What the clones miss at the nodes, on the scale of growth.
     clone_rms_ : ndarray of shape (n_nodes,)
-        Root mean square of `residual_`, or of what it would be.
+        Root mean square of flux minus clone: the error at the nodes of lines alone.
+    flux_error_ : ndarray of shape (n_pixels,) or None
+        Error of the flux to expect between nodes, as root mean square, estimated by leaving
+        planes of nodes out; None where no axis has three values.
+    node_continua_ : NodeContinua or None
+        What the normalisers took away at the nodes; None without normalisers.
     wavelength_ : ndarray of shape (n_pixels,)
         Pixel centres in Å.
     n_features_in_ : int
@@ -91,6 +132,11 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
     -----
     `predict` returns flux as the cloner sees it, after the steps that normalise it;
     :meth:`normalize` brings other spectra there, and `score` compares there.
+
+    The residual is the difference between flux and clone on a scale on which lines grow
+    evenly with their strength. With lines that never change this would be interpolation of
+    pixels on that scale, which already beats interpolation of flux; what lines explain is
+    taken out of it before.
 
     With ``missing="drop"`` only ln a carries the paper's sentinel; the published code wrote it
     into all four parameters, which moves a line by 11 Å within 0.1 K of a node.
@@ -111,6 +157,8 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
     >>> emulator = LineManifoldRegressor(cloner).fit(grid.parameters, spectra)
     >>> emulator.predict([[5500, 4.5, 0.0]]).shape
     (1, 500)
+    >>> emulator.jacobian([[5500, 4.5, 0.0]]).shape
+    (1, 500, 3)
     """
 
     def __init__(
@@ -123,8 +171,11 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         smoothness=0.1,
         n_sweeps=4,
         residual=True,
+        softening="auto",
+        residual_tolerance=1e-6,
         holes="error",
         extrapolate="error",
+        medium=None,
     ):
         self.cloner = cloner
         self.interpolation = interpolation
@@ -133,8 +184,11 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         self.smoothness = smoothness
         self.n_sweeps = n_sweeps
         self.residual = residual
+        self.softening = softening
+        self.residual_tolerance = residual_tolerance
         self.holes = holes
         self.extrapolate = extrapolate
+        self.medium = medium
 
     @restore_on_failure
     def fit(self, X, y):
@@ -155,19 +209,13 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter of the constructor is unknown; nodes are repeated, missing or do not
-            fit `parameter_names`; or the cloner refuses the spectra.
+            If a parameter of the constructor is unknown; nodes are repeated, missing, fewer
+            than the interpolation needs or do not fit `parameter_names`; or the cloner
+            refuses the spectra.
         TypeError
             If `cloner` is not a VoigtCloner or a Pipeline that ends in one.
         """
-        if self.missing not in ("fade", "drop"):
-            raise ValueError(f"missing must be 'fade' or 'drop', got {self.missing!r}.")
-        if self.extrapolate not in ("error", "clip", "nearest"):
-            raise ValueError(
-                f"extrapolate must be 'error', 'clip' or 'nearest', got {self.extrapolate!r}."
-            )
-        check_scalar(self.smoothness, "smoothness", (float, int), min_val=0)
-        check_scalar(self.n_sweeps, "n_sweeps", int, min_val=1)
+        self._check_parameters()
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=1
         )
@@ -176,29 +224,33 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
                 f"y must hold one spectrum a row, shape (n_nodes, n_pixels), got shape {y.shape}; "
                 f"use y.reshape(-1, 1) if each spectrum is a single pixel."
             )
-        self.grid_ = make_grid(
-            X,
-            parameter_names=self.parameter_names,
-            interpolation=self.interpolation,
-            holes=self.holes,
-        )
-        # Presence is interpolated linearly in either case: a cubic would overshoot 0 and 1.
-        self.presence_grid_ = make_grid(
-            X, parameter_names=self.parameter_names, interpolation="linear", holes=self.holes
-        )
+        # Presence is interpolated linearly in any case: a cubic would overshoot 0 and 1.
+        self.presence_grid_ = self._make_grid(X, "linear")
+        self._check_order(self.presence_grid_.axes)
         self.cloner_ = clone(self.cloner)
         normalised = self._fit_normalisers(y, X)
+        self._choose(X, normalised)
+        self.grid_ = self._make_grid(X, self.interpolation_)
         voigt_cloner = self._line_cloner()
         lines = self._clone_nodes(voigt_cloner, normalised, X)
-        residual = normalised - voigt_cloner.inverse_transform(lines.reshape(len(X), -1))
-        self.present_ = np.isfinite(lines).all(axis=2)
-        self.lines_ = _continue_to_missing_nodes(lines, self.present_, self.grid_.edges())
-        if self.missing == "drop":
-            self.lines_[~self.present_, LOG_AMPLITUDE] = MISSING_LOG_AMPLITUDE
-        self.clone_rms_ = np.sqrt(np.mean(residual**2, axis=1))
-        self.residual_ = residual if self.residual else None
         self.wavelength_ = voigt_cloner.wavelength_
+        self.node_lines_ = NodeLines(lines, missing=self.missing)
+        self._keep_residual(normalised, voigt_cloner.inverse_transform(lines.reshape(len(X), -1)))
+        self._keep_continua(X, y, normalised)
+        self.selected_pixels_ = None
         return self
+
+    @property
+    def lines_(self):
+        """Lines of all nodes, NaN where absent."""
+        check_is_fitted(self)
+        return self.node_lines_.to_dense()
+
+    @property
+    def present_(self):
+        """Whether each node has each line."""
+        check_is_fitted(self)
+        return self.node_lines_.present
 
     def predict_lines(self, X):
         """Interpolate the lines, one step before the flux.
@@ -211,8 +263,8 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_spectra, 4 * n_lines)
-            For each line centre (Å), ln area, ln sigma and ln gamma (Å), NaN where it is
-            absent: the columns of ``VoigtCloner.transform``.
+            For each line centre (Å), ln area (Å), ln sigma (Å) and ln gamma (Å), NaN where it
+            is absent: the columns of ``VoigtCloner.transform``.
 
         Raises
         ------
@@ -221,10 +273,46 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         ValueError
             If a point lies outside the grid and `extrapolate` is "error".
         """
-        return self._interpolate_lines(self._points(X))
+        points = self._points(X)
+        lines, _ = self.node_lines_.at(
+            self.grid_.weights(points), self.presence_grid_.weights(points)
+        )
+        return lines.reshape(len(points), -1)
 
-    def predict(self, X):
-        """Emulate the normalised spectra at given stellar parameters.
+    def predict(self, X, *, absolute=False):
+        """Emulate the spectra at given stellar parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_parameters)
+            Stellar parameters.
+        absolute : bool
+            Give back what the normalisers took away, interpolated as well: flux in the unit
+            of the spectra given to `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, n_pixels)
+            Normalised flux, dimensionless; with `absolute` raw flux.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As :meth:`predict_lines`.
+        """
+        points = self._points(X)
+        weights = self.grid_.weights(points)
+        lines, _ = self.node_lines_.at(weights, self.presence_grid_.weights(points))
+        flux = self._render(lines)
+        if self.node_residuals_ is not None:
+            z = to_growth(flux, self.softening_) + self.node_residuals_.at(weights)
+            flux = from_growth(z, self.softening_)
+        if absolute and self.node_continua_ is not None:
+            flux *= self.node_continua_.at(weights, self._column(points, "teff"))
+        return flux
+
+    def jacobian(self, X):
+        """Differentiate the normalised flux with respect to the stellar parameters.
 
         Parameters
         ----------
@@ -233,19 +321,103 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_spectra, n_pixels)
-            Normalised flux, dimensionless.
+        ndarray of shape (n_spectra, n_pixels, n_parameters)
+            ∂flux/∂parameter, per unit of each parameter (per K, per dex). At a node of linear
+            interpolation, where the flux has a kink, the derivative towards higher values.
 
         Raises
         ------
         NotFittedError, ValueError
             As :meth:`predict_lines`.
         """
-        points = self._points(X)
-        flux = self._line_cloner().inverse_transform(self._interpolate_lines(points))
-        if self.residual_ is not None:
-            flux += self.grid_.weights(points) @ self.residual_
-        return flux
+        return self._flux_and_jacobian(self._points(X))[1]
+
+    def lines_jacobian(self, X):
+        """Differentiate every line with respect to the stellar parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_parameters)
+            Stellar parameters.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, n_lines, 4, n_parameters)
+            Derivatives of centre (Å), ln area, ln sigma and ln gamma, per unit of each
+            parameter; 0 for a line that is absent.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As :meth:`predict_lines`.
+        """
+        return np.moveaxis(self._lines_and_tangents(self._points(X))[1], 0, -1)
+
+    def distance(self, X):
+        """How far points are from the nearest node.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_parameters)
+            Stellar parameters, also outside the grid.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra,)
+            Distance in node spacings: 0 at a node, √n_parameters / 2 in the middle of a cell;
+            more than that is a hole or outside.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If fit was not called, or the shape is wrong.
+        """
+        check_is_fitted(self)
+        return self.grid_.distance(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def select(self, *, wavelength):
+        """Cut the emulator to part of the wavelengths, or move it to other pixels.
+
+        Only the lines that reach the new pixels with an optical depth above 1e-6 at any node
+        are kept, so that it takes less time and memory.
+
+        Parameters
+        ----------
+        wavelength : tuple (start, stop) or array-like of shape (n_new,)
+            Range of which the pixels are kept, Å, or new pixel centres within the old range.
+
+        Returns
+        -------
+        LineManifoldRegressor
+            A fitted emulator; this one stays as it is. Nodes and parameters are shared.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If no pixel is within the range, or a new pixel is outside the old range.
+
+        Notes
+        -----
+        Between old pixels the residual is interpolated linearly; lines are evaluated at the
+        new ones. :meth:`normalize` of an emulator with normalisers still takes spectra on the
+        pixels of fit, because a continuum depends on all of them.
+        """
+        check_is_fitted(self)
+        new = copy.copy(self)
+        pixels, new.wavelength_ = _find_pixels(wavelength, self.wavelength_)
+        kept = self._lines_that_matter(new.wavelength_)
+        new.node_lines_ = self.node_lines_.selected(kept)
+        if self.node_residuals_ is not None:
+            new.node_residuals_ = self.node_residuals_.resampled(pixels)
+        if self.node_continua_ is not None:
+            new.node_continua_ = self.node_continua_.resampled(pixels, new.wavelength_)
+        if self.flux_error_ is not None:
+            new.flux_error_ = _resampled(self.flux_error_, pixels)
+        before = () if self.selected_pixels_ is None else self.selected_pixels_
+        new.selected_pixels_ = (*before, pixels)
+        return new
 
     def normalize(self, spectra, parameters):
         """Bring spectra to the flux that `predict` returns.
@@ -260,8 +432,8 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_spectra, n_pixels)
-            The spectra after all steps of the cloner but the last; unchanged where the cloner
-            has one step.
+            The spectra after all steps of the cloner but the last, on the pixels of `predict`;
+            unchanged where the cloner has one step and they are on these pixels already.
 
         Raises
         ------
@@ -270,13 +442,18 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         spectra = check_array(spectra, dtype=np.float64)
-        if not isinstance(self.cloner_, Pipeline) or len(self.cloner_) == 1:
+        has_normalisers = isinstance(self.cloner_, Pipeline) and len(self.cloner_) > 1
+        if not has_normalisers and spectra.shape[1] == len(self.wavelength_):
             return spectra
-        with config_context(enable_metadata_routing=True):
-            normalisers = self.cloner_[:-1]
-            return normalisers.transform(
-                spectra, **self._teff_for(normalisers, "transform", np.asarray(parameters))
-            )
+        if has_normalisers:
+            with config_context(enable_metadata_routing=True):
+                normalisers = self.cloner_[:-1]
+                spectra = normalisers.transform(
+                    spectra, **self._teff_for(normalisers, "transform", np.asarray(parameters))
+                )
+        for pixels in self.selected_pixels_ or ():
+            spectra = _resampled(spectra, pixels)
+        return spectra
 
     def score(self, X, y):
         """Coefficient of determination of the emulated flux.
@@ -311,9 +488,72 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         tags.regressor_tags.poor_score = True
         return tags
 
+    def _check_parameters(self):
+        for name, allowed in (
+            ("interpolation", (*INTERPOLATIONS, "auto")),
+            ("missing", ("fade", "drop")),
+            ("extrapolate", ("error", "clip", "nearest")),
+            ("medium", (*MEDIA, None)),
+        ):
+            if getattr(self, name) not in allowed:
+                listed = ", ".join(map(repr, allowed[:-1]))
+                raise ValueError(
+                    f"{name} must be {listed} or {allowed[-1]!r}, got {getattr(self, name)!r}."
+                )
+        check_scalar(self.smoothness, "smoothness", (float, int), min_val=0)
+        check_scalar(self.n_sweeps, "n_sweeps", int, min_val=1)
+        check_scalar(self.residual_tolerance, "residual_tolerance", (float, int), min_val=0)
+        if not isinstance(self.softening, str):
+            check_scalar(
+                self.softening,
+                "softening",
+                (float, int),
+                min_val=0,
+                include_boundaries="neither",
+            )
+        elif self.softening != "auto":
+            raise ValueError(
+                f"softening must be a positive depth or 'auto', got {self.softening!r}."
+            )
+
+    def _make_grid(self, parameters, interpolation):
+        return make_grid(
+            parameters,
+            parameter_names=self.parameter_names,
+            interpolation=interpolation,
+            holes=self.holes,
+        )
+
+    def _check_order(self, axes):
+        """Raise if an order asked for by name would be lowered along every axis."""
+        needed = NODES_NEEDED.get(self.interpolation, 1)
+        longest = max(len(axis) for axis in axes)
+        if 1 < longest < needed:
+            names = self.presence_grid_.parameter_names
+            found = ", ".join(f"{len(a)} of {n}" for a, n in zip(axes, names, strict=True))
+            raise ValueError(
+                f"interpolation={self.interpolation!r} needs at least {needed} values of one "
+                f"parameter, got {found}; supply more nodes, or choose 'linear' or 'auto'."
+            )
+
     def _line_cloner(self):
         """Last step of the fitted cloner."""
         return self.cloner_[-1] if isinstance(self.cloner_, Pipeline) else self.cloner_
+
+    def _choose(self, parameters, normalised):
+        """Settle how to interpolate, by leaving nodes out where that is asked for."""
+        kinds = INTERPOLATIONS if self.interpolation == "auto" else (self.interpolation,)
+        softenings = SOFTENINGS if self.softening == "auto" else (float(self.softening),)
+        if not self.residual:
+            softenings = (np.inf,)
+        choice = choose_interpolation(
+            parameters, normalised, interpolations=kinds, softenings=softenings
+        )
+        self.interpolation_, self.softening_ = choice.interpolation, choice.softening
+        self.held_out_errors_ = choice.errors
+        self.flux_error_ = flux_error_between_nodes(
+            parameters, normalised, interpolation=choice.interpolation, softening=choice.softening
+        )
 
     def _clone_nodes(self, voigt_cloner, spectra, parameters):
         """Lines of all nodes, shape (n_nodes, n_lines, 4), NaN where a node lacks a line."""
@@ -329,6 +569,27 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
             pull=self.smoothness,
             n_sweeps=self.n_sweeps,
         )
+
+    def _keep_residual(self, normalised, clones):
+        """Remember what the clones miss, and how much that is."""
+        missed = normalised - clones
+        self.clone_rms_ = np.sqrt(np.mean(missed**2, axis=1))
+        self.node_residuals_ = None
+        if self.residual:
+            residual = to_growth(normalised, self.softening_) - to_growth(clones, self.softening_)
+            self.node_residuals_ = NodeResiduals(residual, self.residual_tolerance)
+        elif self.flux_error_ is not None:
+            # Without it the emulator misses this at the nodes already.
+            self.flux_error_ = np.hypot(self.flux_error_, np.sqrt(np.mean(missed**2, axis=0)))
+
+    def _keep_continua(self, parameters, raw, normalised):
+        """Remember what the normalisers took away."""
+        self.node_continua_ = None
+        if normalised is raw:
+            return
+        with config_context(enable_metadata_routing=True):
+            teff = self._teff_for(self.cloner_[:-1], "transform", parameters).get("teff")
+        self.node_continua_ = NodeContinua(self.wavelength_, raw, normalised, teff)
 
     def _fit_normalisers(self, spectra, parameters):
         """Fit all steps but the last, and return what the last one sees."""
@@ -352,9 +613,13 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
     def _teff_for(self, normalisers, method, parameters):
         """Keyword arguments with Teff, where a normaliser asks for it."""
         asked = get_routing_for_object(normalisers).consumes(method, ["teff"])
-        if not asked or "teff" not in self.grid_.parameter_names:
-            return {}
-        return {"teff": parameters[:, self.grid_.parameter_names.index("teff")]}
+        teff = self._column(parameters, "teff") if asked else None
+        return {} if teff is None else {"teff": teff}
+
+    def _column(self, parameters, name):
+        """One parameter of all rows, or None where it has no column."""
+        names = self.presence_grid_.parameter_names
+        return parameters[:, names.index(name)] if name in names else None
 
     def _points(self, X):
         """Points inside the grid at which to evaluate."""
@@ -362,40 +627,102 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return self.grid_.resolve_outside(X, self.extrapolate)
 
-    def _interpolate_lines(self, points):
-        n_lines, n_quantities = self.lines_.shape[1:]
-        lines = _weighted(self.grid_.weights(points), self.lines_)
-        if self.missing == "drop":
-            absent = lines[..., LOG_AMPLITUDE] < DROPPED_LOG_AMPLITUDE
-        else:
-            # The area fades with the part of each point that nodes with the line cover.
-            covered = self.presence_grid_.weights(points) @ self.present_.astype(np.float64)
-            absent = covered <= 0.0
-            lines[..., LOG_AMPLITUDE] += np.log(np.where(absent, 1.0, covered))
-        lines[absent] = np.nan
-        return lines.reshape(len(points), n_lines * n_quantities)
+    def _lines_and_tangents(self, points):
+        """Lines at points, and their derivatives with respect to each parameter."""
+        return self.node_lines_.at(
+            self.grid_.weights(points),
+            self.presence_grid_.weights(points),
+            self.grid_.weights_jacobian(points),
+            self.presence_grid_.weights_jacobian(points),
+        )
+
+    def _flux_and_jacobian(self, points):
+        """Normalised flux, and its derivatives of shape (n_points, n_pixels, n_parameters)."""
+        flux, slopes = self._render(*self._lines_and_tangents(points))
+        if self.node_residuals_ is not None:
+            z = to_growth(flux, self.softening_)
+            slopes = slopes / growth_slope(z, self.softening_)
+            z += self.node_residuals_.at(self.grid_.weights(points))
+            for slope, by_weights in zip(slopes, self.grid_.weights_jacobian(points), strict=True):
+                slope += self.node_residuals_.at(by_weights)
+            flux = from_growth(z, self.softening_)
+            slopes = slopes * growth_slope(z, self.softening_)
+        return flux, np.moveaxis(slopes, 0, -1)
+
+    def _render(self, lines, tangents=None):
+        """Flux of lines, NaN where absent; with tangents also its derivatives along them."""
+        from skphx.lines.render import render_jvp
+
+        settings = self._line_cloner().render_settings()
+        table = LineTable.from_dense(lines)
+        if tangents is None:
+            return table.render(self.wavelength_, **settings)
+        device = settings.pop("device")
+        present = np.isfinite(lines).all(axis=2)
+        moves = np.array([tangent[present].T for tangent in tangents])
+        import torch
+
+        columns = [torch.tensor(getattr(table, name), device=device) for name in LINE_PARAMETERS]
+        flux, slopes = render_jvp(
+            self.wavelength_,
+            *columns,
+            torch.tensor(moves, device=device),
+            offsets=table.offsets,
+            **settings,
+        )
+        return flux.cpu().numpy(), slopes.cpu().numpy()
+
+    def _lines_that_matter(self, wavelength):
+        """Whether each line reaches any of the pixels at any node."""
+        lines = self.node_lines_
+        center, log_amplitude, log_sigma, log_gamma = np.moveaxis(lines.values, -1, 0)
+        number = np.arange(lines.n_lines) if lines.identity is None else lines.identity
+        center = center + lines.centers[number]
+        distance = np.maximum(np.maximum(wavelength[0] - center, center - wavelength[-1]), 0.0)
+        # Both parts of a pseudo-Voigt are at most as wide as the sum of the two widths.
+        width = np.exp(log_gamma) + 1.2 * np.exp(log_sigma)
+        area = np.exp(log_amplitude)
+        wing = area * width / (np.pi * (distance**2 + width**2))
+        core = area / width * np.exp(-np.log(2.0) * (distance / width) ** 2)
+        reaches = wing + core > _NEGLIGIBLE_DEPTH
+        if lines.identity is None:
+            return reaches.any(axis=0)
+        return np.bincount(number[reaches], minlength=lines.n_lines) > 0
 
 
-def _weighted(weights, at_nodes):
-    """Weighted sums over nodes of an array of shape (n_nodes, ...)."""
-    sums = weights @ at_nodes.reshape(len(at_nodes), -1)
-    return sums.reshape(weights.shape[0], *at_nodes.shape[1:])
+def _find_pixels(wavelength, old):
+    """Pixels asked for: a slice of the old ones, or weights of the old ones in each new one."""
+    if isinstance(wavelength, tuple) and len(wavelength) == 2:
+        start, stop = (float(edge) for edge in wavelength)
+        first, last = np.searchsorted(old, start), np.searchsorted(old, stop, side="right")
+        if last <= first:
+            raise ValueError(
+                f"wavelength=({start:g}, {stop:g}) holds no pixel of the emulator, which has "
+                f"{len(old)} between {old[0]:.2f} and {old[-1]:.2f} Å; ask for a range within."
+            )
+        return slice(first, last), old[first:last]
+    new = check_wavelength(wavelength)
+    if len(new) == 0 or new[0] < old[0] or new[-1] > old[-1]:
+        reach = "none" if len(new) == 0 else f"{new[0]:.2f} to {new[-1]:.2f} Å"
+        raise ValueError(
+            f"wavelength must lie between the emulator's {old[0]:.2f} and {old[-1]:.2f} Å, got "
+            f"{reach}; leave out the pixels beyond."
+        )
+    left = np.clip(np.searchsorted(old, new, side="right") - 1, 0, max(len(old) - 2, 0))
+    right = np.minimum(left + 1, len(old) - 1)
+    step = np.where(right > left, old[right] - old[left], 1.0)
+    share = (new - old[left]) / step
+    rows = np.arange(len(new))
+    weights = sparse.csr_array(
+        (
+            np.concatenate([1.0 - share, share]),
+            (np.concatenate([rows, rows]), np.concatenate([left, right])),
+        ),
+        shape=(len(new), len(old)),
+    )
+    return weights, new
 
 
-def _continue_to_missing_nodes(lines, present, edges):
-    """Give absent lines the mean parameters of neighbouring nodes, outwards step by step."""
-    n_nodes = len(lines)
-    filled = np.where(present[..., None], lines, 0.0)
-    known = present.copy()
-    rows = np.concatenate([edges[:, 0], edges[:, 1]])
-    columns = np.concatenate([edges[:, 1], edges[:, 0]])
-    adjacent = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n_nodes, n_nodes))
-    while not known.all():
-        n_known = adjacent @ known.astype(np.float64)
-        reached = ~known & (n_known > 0)
-        if not reached.any():
-            break
-        means = _weighted(adjacent, filled) / np.maximum(n_known, 1.0)[..., None]
-        filled[reached] = means[reached]
-        known |= reached
-    return filled
+def _resampled(values, pixels):
+    """Values of pixels, the last axis, on the pixels asked for."""
+    return values[..., pixels] if isinstance(pixels, slice) else (pixels @ values.T).T
