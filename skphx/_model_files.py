@@ -199,8 +199,8 @@ def _fitted_on(estimator):
             name: [float(edge) for edge in edges]
             for name, edges in zip(grid.parameter_names, grid.bounds, strict=True)
         }
-    if hasattr(emulator, "lines_"):
-        facts["n_nodes"], facts["n_lines"] = (int(size) for size in emulator.lines_.shape[:2])
+    if hasattr(emulator, "present_"):
+        facts["n_nodes"], facts["n_lines"] = (int(size) for size in emulator.present_.shape)
     return facts
 
 
