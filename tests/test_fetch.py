@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -261,6 +262,23 @@ def test_wrong_address_of_the_mirror(fetch, server):
         fetch(mirror=f"{server.url}/HiResFITS")
 
 
+@pytest.mark.parametrize("trouble", ["html", "short", "zeros"])
+def test_trouble_with_the_wavelengths(fetch, server, trouble):
+    server.troubles = {"WAVE": [trouble, "cut", 503]}
+    assert len(fetch(**ONE).spectra) == 1
+    server.troubles = {"WAVE": [trouble, "always"]}
+    with pytest.raises(DownloadError, match=r"WAVE_PHOENIX.*could not be downloaded.*damaged"):
+        fetch(**ONE, data_home=server.folder.parent / f"other-{trouble}", n_retries=1)
+    assert len(server.asked_for("lte")) == 1
+
+
+def test_alpha_that_is_nowhere_is_a_column_all_the_same(fetch):
+    with pytest.warns(MissingNodesWarning, match="teff=5000, logg=4, feh=0, alpha=0.4"):
+        grid = fetch(**ONE, alpha=[0.0, 0.4])
+    assert grid.parameters.tolist() == [[5000.0, 4.0, 0.0, 0.0]]
+    assert grid.missing.tolist() == [[5000.0, 4.0, 0.0, 0.4]]
+
+
 def test_server_without_any_node(fetch, server):
     server.troubles = {"lte": [404, "always"]}
     with pytest.raises(ValueError, match="has none of the 12 nodes asked for"):
@@ -457,6 +475,29 @@ def test_folder_without_write_permission(fetch):
             with pytest.raises(LocalFileError, match=r"no permission to write .*choose a folder"):
                 fetch(data_home=data_home)
         assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs permissions of POSIX")
+def test_cache_that_may_be_read_only(fetch, server):
+    """What is there is used, with and without leave to download."""
+    with unprivileged_folder() as folder:
+        os.seteuid(os.getuid())
+        folder.chmod(0o755)
+        fetch(data_home=folder)
+        (folder / "phoenix").chmod(0o555)
+        folder.chmod(0o555)
+        if os.getuid() == 0:
+            os.seteuid(65534)
+        n_requests = len(server.requests)
+        for download_if_missing in (True, False):
+            grid = fetch(data_home=folder, download_if_missing=download_if_missing)
+            assert len(grid.spectra) == 12
+        assert len(server.requests) == n_requests
+        with pytest.raises(LocalFileError, match="no permission to write"):
+            fetch(data_home=folder, feh=(-1.0, 0.0))
+        os.seteuid(os.getuid())
+        folder.chmod(0o755)
+        shutil.rmtree(folder / "phoenix")
 
 
 def test_data_home_that_is_a_file(fetch, tmp_path):

@@ -116,8 +116,14 @@ class FileCache:
         path = inside(self.folder, relative)
         if not download_if_missing:
             return self._present(relative, path, check)
+        # Without a lock first: what is good already may stand in a folder that is read-only.
+        if self._is_known(relative) and self._fault(relative, path, check) is None:
+            return path
         with self._lock(relative):
+            # Another process may have finished it while this one waited.
             if self._fault(relative, path, check) is None:
+                if not self._is_known(relative):
+                    self._note(files={relative: _found_here(path)})
                 return path
             try:
                 receipt = self._from_mirrors(relative, path, check, on_bytes, stop)
@@ -157,10 +163,10 @@ class FileCache:
             check(path)
         except ValueError as error:
             return f"damaged: {error}"
-        # Copied here by other means, and good.
-        receipt = {"url": None, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        self._note(files={relative: receipt | {"retrieved": None}})
         return None
+
+    def _is_known(self, relative):
+        return relative in self._read()["files"]
 
     def _from_mirrors(self, relative, path, check, on_bytes, stop):
         """Receipt of the first mirror that has the file."""
@@ -227,6 +233,12 @@ class FileCache:
             }
             text = json.dumps(content, indent=1, sort_keys=True).encode()
             write_atomically(self.folder / "manifest.json", lambda file: file.write(text))
+
+
+def _found_here(path):
+    """Receipt of a file that came by other means."""
+    size = path.stat().st_size
+    return {"url": None, "bytes": size, "sha256": sha256_of(path), "retrieved": None}
 
 
 def _now():

@@ -11,7 +11,9 @@ from skphx._files import LocalFileError
 from skphx.datasets._download import DownloadError, DownloadStopped
 
 
-def fetch_files(cache, relatives, checks, *, first=(), n_jobs, download_if_missing, verbose):
+def fetch_files(
+    cache, relatives, checks, *, first=(), check_first=None, n_jobs, download_if_missing, verbose
+):
     """Files of a cache, those that are not there downloaded several at once.
 
     Parameters
@@ -24,6 +26,8 @@ def fetch_files(cache, relatives, checks, *, first=(), n_jobs, download_if_missi
         The check of each.
     first : sequence of str
         Paths of files that every check needs; without them nothing goes on.
+    check_first : callable or None
+        The check of these.
     n_jobs : int
         Files downloaded at once.
     download_if_missing : bool
@@ -45,7 +49,8 @@ def fetch_files(cache, relatives, checks, *, first=(), n_jobs, download_if_missi
     """
     check_scalar(n_jobs, "n_jobs", Integral, min_val=1)
     for relative in first:
-        if cache.get(relative, _anything, download_if_missing=download_if_missing) is None:
+        check = check_first or _anything
+        if cache.get(relative, check, download_if_missing=download_if_missing) is None:
             raise DownloadError(
                 f"{' and '.join(cache.mirrors)} has no {relative}, which all spectra need; the "
                 f"address of the mirror must be that of the folder that holds it."
@@ -96,7 +101,7 @@ def _gather(one, row, failures):
 
 
 def _anything(path):
-    """Check of a file whose contents show when it is used: that it is not empty or a page."""
+    """Check a file of which nothing is known: that it is not empty or a page."""
     with open(path, "rb") as file:
         start = file.read(64).lstrip().lower()
     if not start or start.startswith((b"<!doctype", b"<html")):

@@ -54,6 +54,8 @@ class GridLayout:
         Takes a dict of parameters; returns the file's path on the server.
     extra_files : tuple of str
         Paths of files that all spectra need, such as a common wavelength axis.
+    check_extra : callable or None
+        Takes the path of such a file; raises ValueError where it is damaged.
     url : str or None
         Address of the folder that the paths start from.
     max_bytes : int
@@ -81,6 +83,7 @@ class GridLayout:
     axes: dict = field(default_factory=dict)
     path: Callable | None = None
     extra_files: tuple = ()
+    check_extra: Callable | None = None
     url: str | None = None
     max_bytes: int = 1 << 30
 

@@ -219,6 +219,7 @@ def fetch_grid(
         [layout.path(node) for node in nodes],
         [_check_file(layout, node) for node in nodes],
         first=layout.extra_files,
+        check_first=layout.check_extra,
         n_jobs=n_jobs,
         download_if_missing=download_if_missing,
         verbose=verbose,
@@ -229,7 +230,8 @@ def fetch_grid(
             f"{' and '.join(mirrors)} has none of the {len(nodes)} nodes asked for; check the "
             f"address of the mirror and the ranges."
         )
-    grid = read_grid(layout, files, wavelength, None, dtype, {}, verbose)
+    varying = [name for name, values in zip(layout.axes, axes, strict=True) if len(values) > 1]
+    grid = read_grid(layout, files, wavelength, None, dtype, {}, verbose, columns=varying)
     absent = [node for path, node in zip(paths, nodes, strict=True) if path is None]
     names = grid.parameter_names
     grid.missing = np.array(
@@ -240,8 +242,11 @@ def fetch_grid(
     return _finish(grid, layout, cache.folder, on_missing, "the server has no file of them")
 
 
-def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose):
-    """Read files into one Bunch; `files` are pairs of a path and a dict of parameters."""
+def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose, columns=()):
+    """Read files into one Bunch; `files` are pairs of a path and a dict of parameters.
+
+    Parameters of `columns` are columns also where they do not vary.
+    """
     dtype = np.dtype(dtype)
     if dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
         raise ValueError(f"dtype must be float64 or float32, got {dtype}.")
@@ -268,7 +273,7 @@ def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose):
             f"them; without them their nodes are reported as missing."
         )
     check_ranges(ranges, list(dict.fromkeys(key for node in nodes for key in node)), layout.name)
-    names, constants = columns_of(nodes)
+    names, constants = columns_of(nodes, columns)
     parameters = np.array([[node[name] for name in names] for node in nodes], dtype=np.float64)
     order = np.lexsort(parameters.T[::-1])
     spectra = reader.spectra

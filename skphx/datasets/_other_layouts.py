@@ -115,12 +115,17 @@ def _bosz_wavelength(path):
     for folder in Path(path).absolute().parents[:4]:
         for candidate in (folder / name, folder / "wavelength_grids" / name):
             if candidate.is_file():
-                stat = os.stat(candidate)
-                return _bosz_axis(str(candidate), stat.st_mtime_ns, stat.st_size)
+                return read_bosz_axis(candidate)
     raise FileNotFoundError(
         f"there is no {name} in the folder of {Path(path).name} or above it: spectra of this "
         f"resolution need it."
     )
+
+
+def read_bosz_axis(path):
+    """Read wavelengths in Å, once for all files; ValueError where they are damaged."""
+    stat = os.stat(path)
+    return _bosz_axis(str(path), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)
@@ -248,6 +253,7 @@ LAYOUTS = (
         },
         path=bosz_path,
         extra_files=("wavelength_grids/bosz2024_wave_r50000.txt",),
+        check_extra=read_bosz_axis,
         url="https://archive.stsci.edu/hlsps/bosz/bosz2024",
         max_bytes=256 << 20,
     ),

@@ -102,9 +102,14 @@ def _common_wavelength(path):
     for folder in Path(path).absolute().parents[:4]:
         candidate = folder / WAVELENGTH_FILE
         if candidate.is_file():
-            stat = os.stat(candidate)
-            return _read_axis(str(candidate), stat.st_mtime_ns, stat.st_size)
+            return read_axis(candidate)
     return None
+
+
+def read_axis(path):
+    """Read the common wavelengths in Å, once for all files; ValueError where they are damaged."""
+    stat = os.stat(path)
+    return _read_axis(str(path), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)
@@ -114,7 +119,7 @@ def _read_axis(path, _changed, _size):
 
     wavelength = np.array(mapped_image(path)[0], dtype=np.float64)
     if wavelength.ndim != 1 or not (np.diff(wavelength) > 0).all() or not wavelength[0] > 0:
-        raise ValueError(f"{path} holds no increasing wavelengths; download it again.")
+        raise ValueError(f"{Path(path).name} holds no increasing wavelengths")
     wavelength.flags.writeable = False
     return wavelength
 
@@ -143,6 +148,7 @@ LAYOUTS = (
         axes=AXES,
         path=phoenix_path,
         extra_files=(WAVELENGTH_FILE,),
+        check_extra=read_axis,
         url=_URL,
         max_bytes=64 << 20,
     ),

@@ -94,13 +94,15 @@ def check_ranges(ranges, known, name):
             )
 
 
-def columns_of(nodes):
+def columns_of(nodes, always=()):
     """Names of the columns of parameters, and those that are constant.
 
     Parameters
     ----------
     nodes : list of dict
         Parameters of each spectrum.
+    always : sequence of str
+        Names that are columns also where they do not vary.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def columns_of(nodes):
     for name in everything:
         if name in names:
             continue
-        if len(values[name]) > 1:
+        if len(values[name]) > 1 or name in always:
             names.append(name)
         else:
             constants[name] = values[name].pop()
