@@ -620,9 +620,10 @@ def test_interrupted_write_leaves_what_was_there(tmp_path):
         ({"dtype": int}, "dtype must be float64 or float32"),
     ],
 )
-def test_bad_arguments_are_named(fetch, changes, message):
+def test_bad_arguments_are_named_before_anything_is_asked_for(fetch, server, changes, message):
     with pytest.raises(ValueError, match=message):
         fetch(**changes)
+    assert not server.asked_for("lte")
 
 
 def test_default_is_the_grid_of_the_paper(monkeypatch):

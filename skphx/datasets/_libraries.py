@@ -104,6 +104,7 @@ def load_grid(
     """
     layout = get_layout(name)
     check_on_missing(on_missing)
+    medium, dtype = _check_reading(layout, wavelength, medium, dtype)
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder {folder} does not exist; give the one of the files.")
@@ -129,6 +130,7 @@ def fetch_grid(
     name,
     *,
     wavelength=None,
+    medium=None,
     data_home=None,
     mirror=None,
     n_jobs=4,
@@ -152,6 +154,8 @@ def fetch_grid(
         Which library; one with an address, see :func:`list_grids`.
     wavelength : tuple (low, high), array-like of shape (n_pixels,), or None
         As for :func:`load_grid`. Files are downloaded whole and cut as they are read.
+    medium : {"air", "vacuum"} or None
+        As for :func:`load_grid`.
     data_home : path or None
         Folder of all downloads; None is ``$SKPHX_DATA``, or else ``~/skphx_data``.
     mirror : str, sequence of str, or None
@@ -202,6 +206,7 @@ def fetch_grid(
     """
     layout = get_layout(name)
     check_on_missing(on_missing)
+    medium, dtype = _check_reading(layout, wavelength, medium, dtype)
     if layout.path is None or not (mirror or layout.url):
         raise ValueError(
             f"the grid {layout.name} cannot be downloaded file by file: fetch its files by hand, "
@@ -231,7 +236,7 @@ def fetch_grid(
             f"address of the mirror and the ranges."
         )
     varying = [name for name, values in zip(layout.axes, axes, strict=True) if len(values) > 1]
-    grid = read_grid(layout, files, wavelength, None, dtype, {}, verbose, columns=varying)
+    grid = read_grid(layout, files, wavelength, medium, dtype, {}, verbose, columns=varying)
     absent = [node for path, node in zip(paths, nodes, strict=True) if path is None]
     names = grid.parameter_names
     grid.missing = np.array(
@@ -247,10 +252,6 @@ def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose, columns
 
     Parameters of `columns` are columns also where they do not vary.
     """
-    dtype = np.dtype(dtype)
-    if dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise ValueError(f"dtype must be float64 or float32, got {dtype}.")
-    medium = _medium(layout, medium)
     reader = GridReader(len(files), wavelength, dtype, absolute=layout.flux_unit is not None)
     # In the order of the nodes, so that the spectra need not be sorted, and copied, afterwards.
     first = [name for name in PARAMETER_UNITS if any(name in named for _, named in files)]
@@ -306,6 +307,15 @@ def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose, columns
             "skphx": __version__,
         },
     )
+
+
+def _check_reading(layout, wavelength, medium, dtype):
+    """Check how files are to be read, before any is; return medium and dtype."""
+    dtype = np.dtype(dtype)
+    if dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise ValueError(f"dtype must be float64 or float32, got {dtype}.")
+    GridReader(0, wavelength, dtype, absolute=False)
+    return _medium(layout, medium), dtype
 
 
 def _add_file(reader, layout, path, named, ranges):
