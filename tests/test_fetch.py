@@ -589,7 +589,9 @@ def test_link_that_leaves_the_cache(tmp_path):
 
 
 def test_grid_whose_name_leaves_the_cache(tmp_path, server):
-    layout = GridLayout("../x", r"(?P<teff>\d+)", read=None, path=str, url=server.url)
+    layout = GridLayout(
+        "../x", r"(?P<teff>\d+)", read=None, path=str, url=server.url, medium="air"
+    )
     with pytest.raises(ValueError, match="leads out of the folder"):
         fetch_grid(layout, data_home=tmp_path / "home")
 

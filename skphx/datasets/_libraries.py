@@ -206,12 +206,12 @@ def fetch_grid(
     """
     layout = get_layout(name)
     check_on_missing(on_missing)
-    medium, dtype = _check_reading(layout, wavelength, medium, dtype)
     if layout.path is None or not (mirror or layout.url):
         raise ValueError(
             f"the grid {layout.name} cannot be downloaded file by file: fetch its files by hand, "
             f"and load them with load_grid({layout.name!r}, folder)."
         )
+    medium, dtype = _check_reading(layout, wavelength, medium, dtype)
     check_ranges(ranges, list(layout.axes), layout.name)
     wanted = {**layout.defaults, **ranges}
     axes = [chosen_values(wanted.get(key), values, key) for key, values in layout.axes.items()]
