@@ -39,6 +39,11 @@ class PixelRegressor(RegressorMixin, BaseEstimator):
             return self.spectra_[self.grid_.nearest_node(X)]
         return self.grid_.weights(np.asarray(X)) @ self.spectra_
 
+    def jacobian(self, X):
+        """∂flux/∂parameter, shape (n_spectra, n_pixels, n_parameters)."""
+        weights = self.grid_.weights_jacobian(np.asarray(X))
+        return np.stack([weight @ self.spectra_ for weight in weights], axis=2)
+
     def normalize(self, spectra, parameters):
         if self.normaliser is None:
             return np.asarray(spectra)

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
@@ -13,12 +14,23 @@ from tqdm import tqdm
 from skphx._restore import restore_on_failure
 from skphx.inference import (
     NearestSpectra,
+    Observing,
+    PosteriorSampler,
+    compile_emulator,
     draw_points,
+    emulator_error_spectra,
     gp_search,
+    infer_stars,
     resolve_boxes,
+    resolve_observed_priors,
     resolve_priors,
 )
 from skphx.inference._emulation import emulate
+
+# Templates of a long spectrum take long: no more samples than this are emulated for them, and
+# no fewer templates than this.
+_MOST_SAMPLES = 2_500_000
+_FEWEST_TEMPLATES = 24
 
 
 class StellarParameterEstimator(RegressorMixin, BaseEstimator):
@@ -55,6 +67,9 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
     ----------
     emulator_ : LineManifoldRegressor or FrozenEstimator
         The fitted emulator.
+    error_spectra_ : ndarray of shape (n_errors, n_pixels) or None
+        How the emulator errs between its nodes, see
+        :func:`skphx.inference.emulator_error_spectra`; None where it states no error.
     n_features_in_ : int
         Number of pixels.
 
@@ -141,9 +156,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
             If a parameter of the constructor is out of its range, or the emulator refuses the
             spectra or the nodes.
         """
-        check_scalar(self.n_initial_points, "n_initial_points", int, min_val=1)
-        check_scalar(self.n_calls, "n_calls", int, min_val=self.n_initial_points)
-        check_scalar(self.n_starts, "n_starts", int, min_val=1)
+        self._check_settings()
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         if y.ndim == 1:
             raise ValueError(
@@ -158,6 +171,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
                 f"resample the spectra to emulator.wavelength_."
             )
         self._boxes(None, 1)
+        self.error_spectra_ = emulator_error_spectra(self.emulator_)
         return self
 
     def predict(self, X, bounds=None, priors=None, sigma=None):
@@ -224,6 +238,189 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         # What was compared is the emulator at the edge of its nodes, not the point beyond.
         return self._inside(self._refine(problem, boxes, starts))
 
+    def infer(
+        self,
+        stars,
+        *,
+        velocity=0.0,
+        vsini=0.0,
+        macroturbulence=0.0,
+        resolution=None,
+        medium=None,
+        continuum_degree=2,
+        limb_darkening=0.6,
+        bounds=None,
+        priors=None,
+        n_samples=0,
+    ):
+        """Infer parameters of observed stars on their own pixels, with errors and flags.
+
+        Parameters
+        ----------
+        stars : ObservedSpectrum or mapping, or list of stars
+            One star: an :class:`~skphx.observing.ObservedSpectrum`, or a mapping with
+            `wavelength` and `flux` and, where known, `sigma` or `ivar`, `mask`, `medium`,
+            `resolution`, `line_spread`; two-dimensional arrays have a row an order. A list holds
+            stars; a star of several chunks, orders or exposures, is a list of these.
+        velocity, vsini, macroturbulence : float or tuple (low, high)
+            Radial velocity, v sin i and radial-tangential macroturbulence in km/s: a number is
+            held, a range is fitted within.
+        resolution : float, tuple (low, high) or None
+            λ/FWHM of chunks that do not say theirs; a range is fitted, one value for all chunks.
+        medium : {"air", "vacuum"} or None
+            Medium of chunks that do not say theirs. They are converted to the emulator's.
+        continuum_degree : int or None
+            Degree of the polynomial of each chunk that multiplies the model, and is marginalised;
+            None for flux whose continuum is 1.
+        limb_darkening : float
+            Linear coefficient of the rotation.
+        bounds : array-like of shape (n_parameters, 2) or (n_stars, n_parameters, 2), optional
+            Search box of the stellar parameters; NaN is the constructor's.
+        priors : dict or array-like, optional
+            Gaussian priors: ``{"teff": (mean, standard deviation), "velocity": ...}``, numbers or
+            arrays of shape (n_stars,); or an array as `predict` takes.
+        n_samples : int
+            Draws from the posterior of each star to make with emcee.
+
+        Returns
+        -------
+        InferenceResult, or list of InferenceResult
+            One for each star; a list where `stars` is a list.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If a star has too few good pixels, the model does not cover them, media cannot be told
+            apart, or a setting is out of its range.
+        ImportError
+            If `n_samples` is above 0 and emcee is not installed.
+
+        Notes
+        -----
+        The search starts from `n_initial_points` points of the grid, seen through the same
+        instrument at all velocities, and follows the `n_starts` best ones to the bottom. It never
+        needs scikit-optimize. Where no errors are given, the scatter of the residuals stands for
+        them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skphx import LineManifoldRegressor, StellarParameterEstimator, VoigtCloner
+        >>> from skphx.datasets import make_stellar_grid
+        >>> grid = make_stellar_grid(teff=(5000, 6000), logg=(4.0, 5.0), feh=(0.0,), n_pixels=1500,
+        ...                          wavelength=(8500.0, 8530.0), n_lines=10, return_lines=True)
+        >>> spectra = grid.spectra / grid.continuum
+        >>> emulator = LineManifoldRegressor(VoigtCloner(wavelength=grid.wavelength))
+        >>> estimator = StellarParameterEstimator(emulator, random_state=0)
+        >>> estimator = estimator.fit(spectra, grid.parameters)
+        >>> star = {"wavelength": grid.wavelength, "flux": 7.0 * spectra[1], "sigma": 0.01}
+        >>> result = estimator.infer(star, velocity=(-20.0, 20.0), continuum_degree=1)
+        >>> result.parameter_names
+        ('teff', 'logg', 'feh', 'velocity')
+        >>> bool(abs(result.parameters[0] - 5000.0) < 100.0)
+        True
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", int, min_val=0)
+        observing = Observing(
+            velocity=velocity,
+            vsini=vsini,
+            macroturbulence=macroturbulence,
+            resolution=resolution,
+            medium=medium,
+            continuum_degree=continuum_degree,
+            limb_darkening=limb_darkening,
+        )
+        alone = not isinstance(stars, list | tuple)
+        stars = [stars] if alone else list(stars)
+        if len(stars) == 0:
+            return []
+        boxes = self._boxes(bounds, len(stars))
+        random = check_random_state(self.random_state)
+        whole = np.stack([boxes[..., 0].min(axis=0), boxes[..., 1].max(axis=0)], axis=1)
+        n_pixels = len(self.emulator_.wavelength_)
+        n_points = min(self.n_initial_points, max(_FEWEST_TEMPLATES, _MOST_SAMPLES // n_pixels))
+        templates = self._inside(draw_points(whole, n_points, random))
+        finish = None
+        if n_samples:
+            finish = PosteriorSampler(n_samples, random.randint(np.iinfo(np.int32).max))
+        results = infer_stars(
+            self.emulator_,
+            stars,
+            observing,
+            boxes,
+            resolve_observed_priors(priors, len(stars), self.emulator_.grid_.parameter_names),
+            templates,
+            n_starts=self.n_starts,
+            n_jobs=self.n_jobs,
+            error_spectra=self.error_spectra_,
+            finish=finish,
+        )
+        return results[0] if alone else results
+
+    @classmethod
+    def from_emulator(cls, emulator, **settings):
+        """Make an estimator of an emulator that is fitted already.
+
+        Parameters
+        ----------
+        emulator : LineManifoldRegressor or CompiledEmulator
+            Fitted; it is taken as it is.
+        **settings
+            Other parameters of the constructor.
+
+        Returns
+        -------
+        StellarParameterEstimator
+            Ready to predict and to infer.
+
+        Raises
+        ------
+        NotFittedError
+            If `emulator` is not fitted.
+        ValueError
+            If a setting is out of its range.
+        """
+        check_is_fitted(emulator)
+        if not isinstance(emulator, FrozenEstimator):
+            emulator = FrozenEstimator(emulator)
+        estimator = cls(emulator, **settings)
+        estimator._check_settings()
+        estimator.emulator_ = emulator
+        estimator.n_features_in_ = len(emulator.wavelength_)
+        estimator._boxes(None, 1)
+        estimator.error_spectra_ = emulator_error_spectra(emulator)
+        return estimator
+
+    def compile(self, **settings):
+        """Compile the emulator for one instrument, for surveys.
+
+        Parameters
+        ----------
+        **settings
+            As :func:`skphx.inference.compile_emulator`: `resolution`, `wavelength`, `bounds`, ....
+
+        Returns
+        -------
+        StellarParameterEstimator
+            The same estimator with a compiled emulator, which says its error in
+            ``emulator_.compile_rms``.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If a setting is out of its range.
+        """
+        check_is_fitted(self)
+        compiled = compile_emulator(self.emulator_, error_spectra=self.error_spectra_, **settings)
+        others = self.get_params(deep=False)
+        del others["emulator"]
+        return self.from_emulator(compiled, **others)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -232,6 +429,11 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         # Spectra of random pixels hold no line to learn from.
         tags.regressor_tags.poor_score = True
         return tags
+
+    def _check_settings(self):
+        check_scalar(self.n_initial_points, "n_initial_points", int, min_val=1)
+        check_scalar(self.n_calls, "n_calls", int, min_val=self.n_initial_points)
+        check_scalar(self.n_starts, "n_starts", int, min_val=1)
 
     def _boxes(self, bounds, n_spectra):
         grid = self.emulator_.grid_

@@ -224,8 +224,8 @@ def test_a_frozen_emulator_of_other_pixels_is_named(emulator, grid):
 
 def test_a_frozen_emulator_keeps_its_state(emulator, fitted_emulator, grid):
     assert isinstance(emulator, FrozenEstimator)
-    before = fitted_emulator.lines_
+    before = fitted_emulator.node_lines_
     StellarParameterEstimator(emulator, n_calls=2, n_initial_points=2).fit(
         grid.normalised[:2], grid.parameters[:2]
     )
-    assert fitted_emulator.lines_ is before
+    assert fitted_emulator.node_lines_ is before

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skphx.observing._light_path import EFFECTS
+
 
 def boxes_around(centers, half_widths, *, parameter_names=("teff", "logg", "feh")):
     """Search boxes around what is known before: the paper's Teff ± 500 K.
@@ -202,3 +204,50 @@ def resolve_priors(priors, n_spectra, parameter_names):
             f"deviation {deviation:g}; give a mean and a positive deviation, or NaN for both."
         )
     return priors
+
+
+def resolve_observed_priors(priors, n_stars, parameter_names):
+    """Return one prior a star, stellar parameter and effect.
+
+    Parameters
+    ----------
+    priors : dict of str to tuple (mean, standard deviation), array-like, or None
+        By name, numbers or arrays of shape (n_stars,), for stellar parameters and effects; or an
+        array as `resolve_priors` takes, for stellar parameters alone.
+    n_stars : int
+        Number of stars.
+    parameter_names : sequence of str
+        Names of the stellar parameters.
+
+    Returns
+    -------
+    ndarray of shape (n_stars, n_parameters + 4, 2), or None
+        Mean and standard deviation; velocity, vsini, macroturbulence and resolution come last.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a shape is wrong, or a standard deviation is not positive.
+    """
+    if priors is None:
+        return None
+    names = (*parameter_names, *EFFECTS)
+    resolved = np.full((n_stars, len(names), 2), np.nan)
+    if not isinstance(priors, dict):
+        resolved[:, : len(parameter_names)] = resolve_priors(priors, n_stars, parameter_names)
+        return resolved
+    for name, prior in priors.items():
+        if name not in names:
+            raise ValueError(f"priors names {name!r}, but the parameters are {names}.")
+        if len(prior) != 2:
+            raise ValueError(
+                f"priors[{name!r}] must be (mean, standard deviation), got {prior!r}."
+            )
+        for place, values in enumerate(prior):
+            if np.shape(values) not in ((), (n_stars,)):
+                raise ValueError(
+                    f"priors[{name!r}] must hold numbers or arrays of shape ({n_stars},), got "
+                    f"shape {np.shape(values)}."
+                )
+            resolved[:, names.index(name), place] = values
+    return resolve_priors(resolved, n_stars, names)

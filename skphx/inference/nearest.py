@@ -58,7 +58,22 @@ class NearestSpectra:
         return 1.0 / (self.sigma[rows] * np.abs(scale))
 
     def cost(self, row, points, emulated=None):
-        """Sum of squares of one spectrum at many points, shape (n_points,)."""
+        """Sum of squares of one spectrum at many points.
+
+        Parameters
+        ----------
+        row : int
+            The spectrum.
+        points : ndarray of shape (n_points, n_parameters)
+            Stellar parameters.
+        emulated : ndarray of shape (n_points, n_pixels) or None
+            Flux emulated there; None emulates it.
+
+        Returns
+        -------
+        ndarray of shape (n_points,)
+            Sums of squares, with priors.
+        """
         emulated = emulate(self.emulator, points) if emulated is None else emulated
         rows = np.full(len(points), row)
         if self._normalises:
@@ -77,7 +92,21 @@ class NearestSpectra:
         return cost + np.nansum(pulls**2, axis=1)
 
     def evaluate(self, points, rows):
-        """Cost, half gradient and half curvature, as :func:`refine` takes them."""
+        """Sum of squares and its derivatives, as :func:`refine` takes them.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n, n_parameters)
+            Stellar parameters.
+        rows : ndarray of shape (n,), int
+            Spectrum of each.
+
+        Returns
+        -------
+        tuple of ndarray
+            Cost (n,), half its gradient (n, n_parameters), half its curvature in the
+            approximation of Gauss and Newton (n, n_parameters, n_parameters).
+        """
         flux, jacobian = emulate_with_jacobian(self.emulator, points)
         observed = self._observed(points, rows)
         if self._normalises:

@@ -53,9 +53,9 @@ def refine(evaluate, boxes, starts, *, tolerance=1e-10, floor=0.0, max_evaluatio
     starts : ndarray of shape (n_searches, n_parameters)
         Where to begin; moved into the boxes.
     tolerance : float
-        A search ends when the next step can lower its cost by no more than this part of it
+        A search ends when the next step can lower its cost by no more than this part of it.
     floor : float or ndarray of shape (n_searches,)
-        plus this amount.
+        Or by no more than this amount.
     max_evaluations : int
         Points evaluated for each search at most.
 
@@ -101,7 +101,7 @@ def refine(evaluate, boxes, starts, *, tolerance=1e-10, floor=0.0, max_evaluatio
         free &= ~((points[rows] <= low[rows]) & (scaled > 0))
         free &= ~((points[rows] >= high[rows]) & (scaled < 0))
         gain = _decrement(matrix, scaled, free, 0.0)[1]
-        done = gain <= tolerance * cost[rows] + floor[rows]
+        done = gain <= np.maximum(tolerance * cost[rows], floor[rows])
         converged[rows[done]] = True
         step, _ = _decrement(matrix, scaled, free, damping[rows])
         moved = np.clip(points[rows] + step * unit[rows], low[rows], high[rows])

@@ -53,6 +53,12 @@ class LightPath:
         Pixels of all chunks together.
     chunk_slices : list of slice
         Where each chunk's pixels are.
+    centres : list of ndarray of shape (n_chunk_pixels,)
+        Pixel centres of each chunk in Å, in its own rest frame.
+    line_width : float
+        FWHM in km/s of the narrowest line-spread function of all chunks, 0 where none is known.
+    needed : tuple (low, high)
+        Wavelengths of the model, in Å, whose light the covered pixels can see.
     covered : ndarray of shape (n_pixels,), bool
         Pixels for which the model has all the light that can fall into them. The others see
         the model's last value continued.
@@ -118,6 +124,7 @@ class LightPath:
         low, high, starts = _rest_edges(chunks)
         self.chunk_slices = [slice(a, b) for a, b in pairwise(starts)]
         self.n_pixels = starts[-1]
+        self.centres = [0.5 * (low[where] + high[where]) for where in self.chunk_slices]
         grow = reach / kernels.SPEED_OF_LIGHT
         self.covered = (low * (1 - grow) >= wavelength[0]) & (high * (1 + grow) <= wavelength[-1])
         if not self.covered.any():
@@ -127,6 +134,11 @@ class LightPath:
                 f"{low.min():.6g} to {high.max():.6g} Å; give a model of more wavelengths, or "
                 f"allow less velocity."
             )
+        # With room for the neighbours of interpolation and for what wraps around.
+        self.needed = (
+            low[self.covered].min() * (1 - 1.5 * grow) - 1.0,
+            high[self.covered].max() * (1 + 1.5 * grow) + 1.0,
+        )
         self._make_steps(wavelength, low, high, grow)
         self._group_chunks(chunks, variances, low, high)
 
@@ -198,6 +210,7 @@ class LightPath:
             narrow = kernels.variance_of_resolution(self.resolution_range[1])
             narrowest = [max(narrow - self._model_variance, 0.0)] * len(chunks)
         self._groups = []
+        self.line_width = kernels.FWHM_OF_SIGMA * np.sqrt(min(narrowest) + self._model_variance)
         for key in dict.fromkeys(keys):
             members = [i for i, other in enumerate(keys) if other == key]
             total = narrowest[members[0]] + self._model_variance
@@ -256,6 +269,31 @@ class LightPath:
         """
         effects = self._effects(len(flux), velocity, vsini, macroturbulence, resolution)
         return self.observe_with_derivatives(flux, None, effects, ())[0]
+
+    def samples(self, flux):
+        """Broaden model spectra by the first chunk's resolution, before they meet its pixels.
+
+        Parameters
+        ----------
+        flux : ndarray of shape (n_spectra, n_samples)
+            Model flux at rest.
+
+        Returns
+        -------
+        wavelength : ndarray of shape (n_steps,)
+            Steps of equal velocity in Å, as fine as the resolution needs; those beyond `needed`
+            are padding.
+        flux : ndarray of shape (n_spectra, n_steps)
+            Flux there.
+        """
+        group = self._groups[0]
+        n_out = group["n_out"]
+        spectrum = fft.rfft(np.ascontiguousarray((self._onto_steps @ flux.T).T), axis=1)
+        transfer, _ = self._transfer(group, np.zeros((1, len(EFFECTS))), ())
+        curve = fft.irfft(spectrum[:, : n_out // 2 + 1] * transfer, n=n_out, axis=1)
+        step = self._step * self._n_steps / n_out
+        nodes = np.exp(self._log_start + step * np.arange(n_out))
+        return nodes, curve * (n_out / self._n_steps)
 
     def _effects(self, n_spectra, *values):
         effects = np.zeros((n_spectra, len(EFFECTS)))
