@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+import tomllib
 import zipfile
 from types import FunctionType
 
@@ -169,7 +170,7 @@ def test_pixels_of_evaluate_are_what_one_would_write(work):
     grid = load_npz_grid(work / "grid.npz")
     level = grid.spectra.max(axis=1, keepdims=True)
     grid.spectra = grid.spectra / level
-    settings = {"configuration": "default", "normalized": True}
+    settings = {"configuration": "default", "normalized": True, "interpolation": "linear"}
     splitter = LeavePlaneOut("teff", parameter_names=grid.parameter_names)
     table = evaluate(grid, splitter, make_estimator(grid, settings))
     cube = grid.spectra.reshape(3, 4, -1)
@@ -201,6 +202,15 @@ def test_as_a_process(work):
     assert "Traceback" not in done.stderr
 
 
+def test_script_is_declared():
+    from importlib import import_module
+    from pathlib import Path
+
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["skphx"].partition(":")
+    assert getattr(import_module(module), function) is main
+
+
 # What it says when it cannot
 
 
@@ -210,6 +220,7 @@ def test_as_a_process(work):
         (["fetch", "grid.fits"], "must end in .npz or .h5"),
         (["fetch", "g.npz", "--mirror", "ftp://x/y"], "must be an http or https address"),
         (["fetch", "g.npz", "--teff", "5050"], "teff=5050 is no node"),
+        (["fetch", "g.npz", "--medium", "air"], "hold for vacuum; leave --medium out"),
         (["fetch", "g.npz", "--library", "mist"], "there is no grid 'mist'"),
         (["fetch", "g.npz", "--from", "nowhere"], "folder nowhere does not exist"),
         (["clone", "absent.npz", "a"], "There is no file absent.npz"),
@@ -244,16 +255,15 @@ def test_values_that_cannot_be_read(capsys):
     assert "neither a value (4500), a range" in capsys.readouterr().err
 
 
-def test_short_spectrum_is_named_and_the_others_are_done(work, tmp_path, capsys):
-    lines = (work / "star.csv").read_text().splitlines()
-    (tmp_path / "short.csv").write_text("\n".join(lines[:100]))
+def test_bad_spectrum_is_named_and_the_others_are_done(work, tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n3,4\n")
     status = run(
-        *("infer", work / "model.skops", tmp_path / "short.csv", work / "star.csv"),
+        *("infer", work / "model.skops", tmp_path / "bad.csv", work / "star.csv"),
         *("--medium", "vacuum", "--wavelength-unit", "nm", "--output", tmp_path / "r.csv"),
     )
     assert status == 1
     assert "1 of 2 spectra" in (error := capsys.readouterr().err)
-    assert "it covers 8498.00 to 8502.90 Å and the model needs 8500.05 to 8510.00" in error
+    assert "bad.csv: bad.csv has no columns of wavelength and flux" in error
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 2
 
 

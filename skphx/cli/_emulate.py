@@ -66,7 +66,7 @@ def run_clone(arguments):
     # Not before: the fit refuses an archive of another grid.
     _write_provenance(arguments, grid, settings)
     rms = emulator.clone_rms_
-    print(f"{len(rms)} spectra as {emulator.lines_.shape[1]} lines in {arguments.archive}.")
+    print(f"{len(rms)} spectra as {emulator.present_.shape[1]} lines in {arguments.archive}.")
     print(f"Clone minus spectrum, rms: median {np.median(rms):.5f}, worst {rms.max():.5f} at")
     worst = grid.parameters[rms.argmax()]
     print("  " + _words(grid.parameter_names, worst))
@@ -98,7 +98,7 @@ def make_estimator(grid, settings, *, n_jobs=None, memory=None, verbose=0):
     grid : Bunch
         The grid.
     settings : dict
-        ``configuration`` and ``normalized``.
+        ``configuration``, ``normalized`` and ``interpolation``.
     n_jobs, memory, verbose
         As for :func:`skphx.make_stellar_estimator`.
     """
@@ -112,6 +112,10 @@ def make_estimator(grid, settings, *, n_jobs=None, memory=None, verbose=0):
         memory=memory,
         verbose=verbose,
     )
+    if settings["interpolation"] is not None:
+        estimator.emulator.set_params(interpolation=settings["interpolation"])
+    # Observed spectra are converted to what the emulator says of its wavelengths.
+    estimator.emulator.set_params(medium=grid.medium)
     if len(missing_nodes(grid.parameters)):
         estimator.emulator.set_params(holes="interpolate")
     return estimator
@@ -159,6 +163,7 @@ def _prepare(arguments):
             if arguments.normalized is None
             else arguments.normalized
         ),
+        "interpolation": arguments.interpolation or before.get("interpolation"),
     }
     estimator = make_estimator(
         grid, settings, n_jobs=arguments.n_jobs, verbose=not arguments.quiet

@@ -45,6 +45,7 @@ def run(arguments):
     settings = {
         "configuration": arguments.configuration or "default",
         "normalized": bool(arguments.normalized),
+        "interpolation": arguments.interpolation,
     }
     table = evaluate(
         grid,

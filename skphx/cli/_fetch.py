@@ -38,7 +38,7 @@ def add_parsers(commands):
     )
     parser.add_argument("--wavelength", type=wavelength_range, metavar="LOW:HIGH", help="in Å")
     parser.add_argument(
-        "--medium", choices=("air", "vacuum"), help="with --from, where the library does not say"
+        "--medium", choices=("air", "vacuum"), help="where the library does not say"
     )
     parser.add_argument(
         "--data-home", metavar="FOLDER", help="of downloads (default: $SKPHX_DATA, ~/skphx_data)"
@@ -80,10 +80,12 @@ def run_fetch(arguments):
             "n_retries": arguments.retries,
             "download_if_missing": not arguments.offline,
         }
-        if arguments.library == "phoenix":
-            grid = fetch_phoenix(**settings)
+        if arguments.library != "phoenix":
+            grid = fetch_grid(arguments.library, medium=arguments.medium, **settings)
+        elif arguments.medium == "air":
+            raise ValueError("wavelengths of phoenix hold for vacuum; leave --medium out.")
         else:
-            grid = fetch_grid(arguments.library, **settings)
+            grid = fetch_phoenix(**settings)
     write_grid(arguments.output, grid)
     print(grid.DESCR)
     print(f"Saved to {arguments.output}.")

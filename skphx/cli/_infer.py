@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from skphx._files import write_atomically
-from skphx._model_files import load_model, read_provenance
-from skphx.cli._parser import add_command, named_axis
+from skphx._model_files import load_model
+from skphx.cli._parser import add_command, axis_values, named_axis
 from skphx.datasets import load_spectrum
-from skphx.observing._medium import to_medium
 
 _DESCRIPTION = """\
-Infer the parameters of observed stars with a model of skphx build.
+Infer the parameters of observed stars with a model of skphx build, each on its own pixels.
 
-  skphx infer model.skops star1.fits star2.csv --output results.csv
+  skphx infer model.skops star1.fits star2.csv --velocity -100:100 --output results.csv
   skphx infer model.skops star.txt --wavelength-unit nm --medium air --bounds teff=4000:5000
 
-Spectra may be HPF or Gaia RVS files, FITS tables and images, or text. Each must be at rest, cover
-the wavelengths of the model, and be in the state of the model's grid: raw flux, or continuum 1.
+Spectra may be HPF or Gaia RVS files, FITS tables and images, or text; orders are fitted together.
+A number for --velocity or --vsini is held, a range LOW:HIGH is fitted within. Errors are those of
+the flux, or come from the scatter where a file has none; flags say what to doubt.
 A file that cannot be used is named, the others are done, and the command ends with an error."""
 
 
@@ -33,7 +33,19 @@ def add_parsers(commands):
     parser.add_argument("spectra", metavar="SPECTRUM", nargs="+", help="files of observed stars")
     parser.add_argument("--medium", choices=("air", "vacuum"), help="where files do not say")
     parser.add_argument("--wavelength-unit", metavar="UNIT", help="where files do not say")
+    parser.add_argument("--resolution", type=float, metavar="R", help="where files do not say")
     parser.add_argument("--barycentric", action="store_true", help="shift to the barycentre")
+    for name in ("velocity", "vsini"):
+        parser.add_argument(
+            f"--{name}", type=axis_values, default=0.0, metavar="KM/S", help="(held at 0)"
+        )
+    parser.add_argument(
+        "--continuum-degree",
+        type=int,
+        default=2,
+        metavar="N",
+        help="of the polynomial of each order; -1 for flux whose continuum is 1 (2)",
+    )
     parser.add_argument(
         "--bounds",
         type=named_axis,
@@ -49,11 +61,15 @@ def run(arguments):
     """Print a table of parameters, and write it."""
     if arguments.output and Path(arguments.output).suffix not in (".csv", ".json"):
         raise ValueError(f"{arguments.output} must end in .csv or .json; give such a name.")
-    provenance = read_provenance(arguments.model)
     model = load_model(arguments.model)
-    emulator = model.emulator_
-    names = emulator.grid_.parameter_names
-    bounds = _bounds(arguments.bounds, names)
+    settings = {
+        "velocity": _number_or_range(arguments.velocity, "velocity"),
+        "vsini": _number_or_range(arguments.vsini, "vsini"),
+        "continuum_degree": (
+            arguments.continuum_degree if arguments.continuum_degree >= 0 else None
+        ),
+        "bounds": _bounds(arguments.bounds, model.emulator_.grid_.parameter_names),
+    }
     rows, failures = [], []
     for path in arguments.spectra:
         try:
@@ -61,17 +77,16 @@ def run(arguments):
                 path,
                 medium=arguments.medium,
                 wavelength_unit=arguments.wavelength_unit,
+                resolution=arguments.resolution,
                 barycentric=arguments.barycentric,
             )
-            flux = on_pixels_of(emulator, star, provenance["made_of"].get("medium"))
-            found = model.predict(flux[None], bounds=bounds)[0]
+            result = model.infer(star, **settings)
         except (ValueError, OSError) as error:
+            # One star's trouble must not cost a night's others.
             failures.append(f"{path}: {error}")
             continue
-        rms = _residual_rms(emulator, flux, found)
-        rows.append({"file": path, **dict(zip(names, found.tolist(), strict=True)), "rms": rms})
-    if rows:
-        _print(rows)
+        rows.append({"file": path, **result.as_dict()})
+        print(f"{path}\n{result}")
     if rows and arguments.output:
         _write(arguments.output, rows, arguments.model)
     if failures:
@@ -79,45 +94,10 @@ def run(arguments):
         raise ValueError(f"{len(failures)} of {len(arguments.spectra)} spectra:\n  {listed}")
 
 
-def on_pixels_of(emulator, star, medium):
-    """Flux of an observed star on the pixels of an emulator.
-
-    Parameters
-    ----------
-    emulator : LineManifoldRegressor
-        Fitted.
-    star : Bunch
-        Of :func:`skphx.datasets.load_spectrum`, one order.
-    medium : {"air", "vacuum"} or None
-        Of the emulator's wavelengths.
-
-    Returns
-    -------
-    ndarray of shape (n_pixels,)
-        Interpolated linearly over the usable pixels.
-
-    Raises
-    ------
-    ValueError
-        If the star has several orders or does not cover the pixels.
-    """
-    if star.flux.ndim != 1:
-        raise ValueError(f"it has {len(star.flux)} orders, and the model one range of pixels")
-    good = ~star.mask
-    wavelength = to_medium(star.wavelength, star.medium, medium)[good]
-    low, high = emulator.wavelength_[[0, -1]]
-    if wavelength[0] > low or wavelength[-1] < high:
-        raise ValueError(
-            f"it covers {wavelength[0]:.2f} to {wavelength[-1]:.2f} Å and the model needs "
-            f"{low:.2f} to {high:.2f}; make a model of fewer wavelengths (skphx fetch "
-            f"--wavelength)"
-        )
-    return np.interp(emulator.wavelength_, wavelength, star.flux[good])
-
-
-def _residual_rms(emulator, flux, parameters):
-    observed = emulator.normalize(flux[None], parameters[None])
-    return float(np.sqrt(np.mean((observed - emulator.predict(parameters[None])) ** 2)))
+def _number_or_range(values, name):
+    if isinstance(values, list):
+        raise ValueError(f"--{name} must be a number or a range LOW:HIGH.")
+    return values
 
 
 def _bounds(given, names):
@@ -135,15 +115,8 @@ def _bounds(given, names):
     return box
 
 
-def _print(rows):
-    width = max(len(row["file"]) for row in rows)
-    print(f"{'file':<{width}}", *(f"{name:>10}" for name in rows[0] if name != "file"))
-    for row in rows:
-        numbers = (value for name, value in row.items() if name != "file")
-        print(f"{row['file']:<{width}}", *(f"{value:>10.4f}" for value in numbers))
-
-
 def _write(path, rows, model):
+    """Write rows as CSV or JSON, whole or not at all."""
     if Path(path).suffix == ".json":
         text = json.dumps({"model": str(Path(model).absolute()), "stars": rows}, indent=1)
     else:

@@ -112,6 +112,11 @@ def add_configuration(parser):
         help="the spectra have a continuum of 1 already: leave normalising out",
     )
     parser.add_argument(
+        "--interpolation",
+        metavar="ORDER",
+        help="between nodes, such as linear or cubic (default: the configuration's)",
+    )
+    parser.add_argument(
         "--n-jobs", type=int, default=None, metavar="N", help="processes (default: one)"
     )
 
