@@ -69,6 +69,34 @@ def make_folder(path):
     return path
 
 
+def move_into_place(temporary, path):
+    """Move a file that is whole to its place, so that it lasts through a power cut.
+
+    Parameters
+    ----------
+    temporary : pathlib.Path
+        The file, in the folder of `path`.
+    path : pathlib.Path
+        Its place; a file that stands there is replaced.
+
+    Raises
+    ------
+    LocalFileError
+        If it cannot be moved.
+    """
+    with explain_write_errors(path):
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if hasattr(os, "O_DIRECTORY"):
+            # A new name is on disk only when its folder is, too.
+            folder = os.open(path.parent, os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
 def write_atomically(path, write):
     """Call ``write(file)`` on a new file, and move it to its place when it is safely on disk.
 
@@ -91,9 +119,7 @@ def write_atomically(path, write):
         try:
             with open(temporary, "wb") as file:
                 write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            move_into_place(temporary, path)
         finally:
             # After the move it is gone; whatever else happened must leave nothing behind.
             temporary.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ same (``If-Range``); what arrived and does not pass its check is thrown away.
 
 import hashlib
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +22,7 @@ from skphx._files import (
     LocalFileError,
     explain_write_errors,
     make_folder,
+    move_into_place,
     write_atomically,
 )
 from skphx._version import __version__
@@ -137,10 +137,8 @@ def download(url, target, check, *, attempts=None, on_bytes=None, stop=None):
         "sha256": sha256_of(part),
         "retrieved": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    move_into_place(part, target)
     with explain_write_errors(target):
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, target)
         _state_of(part).unlink(missing_ok=True)
     return receipt
 
