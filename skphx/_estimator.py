@@ -18,7 +18,7 @@ from skphx.inference import (
     PosteriorSampler,
     compile_emulator,
     draw_points,
-    emulator_error_spectra,
+    emulator_error,
     gp_search,
     infer_stars,
     resolve_boxes,
@@ -67,9 +67,9 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
     ----------
     emulator_ : LineManifoldRegressor or FrozenEstimator
         The fitted emulator.
-    error_spectra_ : ndarray of shape (n_errors, n_pixels) or None
-        How the emulator errs between its nodes, see
-        :func:`skphx.inference.emulator_error_spectra`; None where it states no error.
+    error_ : EmulatorError or None
+        How the emulator errs between its nodes, see :func:`skphx.inference.emulator_error`;
+        None where it states no error.
     n_features_in_ : int
         Number of pixels.
 
@@ -171,7 +171,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
                 f"resample the spectra to emulator.wavelength_."
             )
         self._boxes(None, 1)
-        self.error_spectra_ = emulator_error_spectra(self.emulator_)
+        self.error_ = emulator_error(self.emulator_)
         return self
 
     def predict(self, X, bounds=None, priors=None, sigma=None):
@@ -355,7 +355,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
             templates,
             n_starts=self.n_starts,
             n_jobs=self.n_jobs,
-            error_spectra=self.error_spectra_,
+            error=self.error_,
             finish=finish,
         )
         return results[0] if alone else results
@@ -391,7 +391,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         estimator.emulator_ = emulator
         estimator.n_features_in_ = len(emulator.wavelength_)
         estimator._boxes(None, 1)
-        estimator.error_spectra_ = emulator_error_spectra(emulator)
+        estimator.error_ = emulator_error(emulator)
         return estimator
 
     def compile(self, **settings):
@@ -416,7 +416,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
             If a setting is out of its range.
         """
         check_is_fitted(self)
-        compiled = compile_emulator(self.emulator_, error_spectra=self.error_spectra_, **settings)
+        compiled = compile_emulator(self.emulator_, error=self.error_, **settings)
         others = self.get_params(deep=False)
         del others["emulator"]
         return self.from_emulator(compiled, **others)

@@ -12,7 +12,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from skphx import StellarParameterEstimator
 from skphx.datasets import make_stellar_grid
 from skphx.grids import make_grid
-from skphx.inference import FLAGS, Observing, compare_emulators, compile_emulator, infer_stars
+from skphx.inference import (
+    FLAGS,
+    EmulatorError,
+    Observing,
+    compare_emulators,
+    compile_emulator,
+    emulator_error,
+    infer_stars,
+)
 from skphx.inference.observed import ObservedSpectra, to_internal
 from skphx.inference.scan import Scan
 from skphx.observing import LightPath, ObservedSpectrum, air_to_vacuum
@@ -38,8 +46,8 @@ class Pixels(RegressorMixin, BaseEstimator):
         self.wavelength_ = self.wavelength
         self.spectra_ = y
         if self.error is not None:
-            self.error_spectra_ = np.atleast_2d(self.error)
-            self.flux_error_ = np.sqrt(np.mean(self.error_spectra_**2, axis=0))
+            # The same error everywhere.
+            self.error_ = EmulatorError(self.error[None], np.array([-1]), self.grid_.axes)
         return self
 
     def predict(self, X):
@@ -461,6 +469,28 @@ def test_the_emulators_error_is_in_the_covariance(nodes, emulator):
     bare = StellarParameterEstimator.from_emulator(emulator, random_state=0).infer(star, **RANGES)
     assert (bare.emulator_covariance == 0).all()
     assert (told.errors > bare.errors).all()
+
+
+def test_errors_of_an_emulator_are_found_by_leaving_nodes_out(nodes, emulator):
+    assert emulator_error(emulator) is None
+    emulator = Pixels(nodes.wavelength).fit(nodes.parameters, nodes.normalised)
+    emulator.flux_error_ = np.full(len(nodes.wavelength), 2e-3)
+    error = emulator_error(emulator)
+    assert set(error.axis) == {0, 1, 2}
+    # As large as the emulator says, in all pixels together.
+    assert np.sqrt((error.spectra**2).sum(axis=0).mean()) == pytest.approx(2e-3)
+    # Nothing at a node, all of it in the middle of a cell.
+    factors = error.factors(np.array([[5200.0, 4.0, -0.2], [5400.0, 4.25, -0.05]]))
+    np.testing.assert_allclose(factors, [[0.0] * len(error.axis), [1.0] * len(error.axis)])
+    on_one_axis = error.factors(np.array([[5300.0, 4.0, -0.2]]))[0]
+    np.testing.assert_allclose(on_one_axis, np.where(error.axis == 0, 0.75, 0.0))
+    # They look like the errors that a coarser grid really makes.
+    coarse = np.isin(nodes.parameters[:, 2], (-0.5, 0.1))
+    thin = Pixels(nodes.wavelength).fit(nodes.parameters[coarse], nodes.normalised[coarse])
+    middle = nodes.parameters[~coarse]
+    real = thin.predict(middle) - nodes.normalised[~coarse]
+    basis = np.linalg.qr(error.spectra[error.axis == 2].T)[0]
+    assert ((real @ basis) ** 2).sum() > 0.95 * (real**2).sum()
 
 
 def test_pixels_beyond_the_model_are_left_out(estimator, emulator, nodes):

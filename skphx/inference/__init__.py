@@ -14,7 +14,7 @@ from skphx.inference.boxes import (
 )
 from skphx.inference.comparison import Comparison, compare_emulators
 from skphx.inference.compiled import CompiledEmulator, compile_emulator
-from skphx.inference.emulator_error import emulator_error_spectra
+from skphx.inference.emulator_error import EmulatorError, emulator_error
 from skphx.inference.nearest import NearestSpectra
 from skphx.inference.refinement import Refinement, refine
 from skphx.inference.result import FLAGS, InferenceResult
@@ -26,6 +26,7 @@ __all__ = [
     "FLAGS",
     "Comparison",
     "CompiledEmulator",
+    "EmulatorError",
     "InferenceResult",
     "NearestSpectra",
     "Observing",
@@ -35,7 +36,7 @@ __all__ = [
     "compare_emulators",
     "compile_emulator",
     "draw_points",
-    "emulator_error_spectra",
+    "emulator_error",
     "gp_search",
     "infer_stars",
     "priors_around",

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skphx._validation import check_wavelength
 from skphx.grids import make_grid
 from skphx.inference._emulation import emulate
-from skphx.inference.emulator_error import emulator_error_spectra
+from skphx.inference.emulator_error import emulator_error
 from skphx.observing import LightPath, ObservedSpectrum
 from skphx.observing._kernels import SPEED_OF_LIGHT, variance_of_resolution
 
@@ -44,10 +44,8 @@ class CompiledEmulator(RegressorMixin, BaseEstimator):
         Of the wavelengths.
     resolution : float or None
         λ/FWHM that the spectra have; None is the model's own.
-    flux_error : ndarray of shape (n_pixels,) or None
-        Rms error of the compiled emulator, that of the original one included.
-    error_spectra : ndarray of shape (n_errors, n_pixels) or None
-        Spectra of typical errors.
+    error : EmulatorError or None
+        Of the original emulator, seen at the resolution.
     compile_rms : float or None
         Rms difference of flux from the original, measured at random points.
     compile_max : float or None
@@ -57,7 +55,11 @@ class CompiledEmulator(RegressorMixin, BaseEstimator):
     ----------
     grid_ : RectilinearGrid or other
         The nodes, interpolated by cubics.
-    wavelength_, flux_error_, error_spectra_, resolution_ : ndarray or float or None
+    wavelength_ : ndarray of shape (n_pixels,)
+        As given, in Å.
+    error_ : EmulatorError or None
+        As given.
+    resolution_ : float or None
         As given.
     """
 
@@ -72,8 +74,7 @@ class CompiledEmulator(RegressorMixin, BaseEstimator):
         *,
         medium=None,
         resolution=None,
-        flux_error=None,
-        error_spectra=None,
+        error=None,
         compile_rms=None,
         compile_max=None,
     ):
@@ -85,8 +86,7 @@ class CompiledEmulator(RegressorMixin, BaseEstimator):
         self.parameter_names = parameter_names
         self.medium = medium
         self.resolution = resolution
-        self.flux_error = flux_error
-        self.error_spectra = error_spectra
+        self.error = error
         self.compile_rms = compile_rms
         self.compile_max = compile_max
 
@@ -107,8 +107,7 @@ class CompiledEmulator(RegressorMixin, BaseEstimator):
         self.grid_ = make_grid(
             self.nodes, parameter_names=self.parameter_names, interpolation="cubic"
         )
-        self.flux_error_ = self.flux_error
-        self.error_spectra_ = self.error_spectra
+        self.error_ = self.error
         self.resolution_ = self.resolution
         self.n_features_in_ = self.grid_.n_parameters
         return self
@@ -190,7 +189,7 @@ def compile_emulator(
     tolerance=1e-4,
     n_tests=64,
     random_state=0,
-    error_spectra=None,
+    error=None,
 ):
     """Compile an emulator for one instrument and a box of parameters.
 
@@ -218,8 +217,8 @@ def compile_emulator(
         Random points at which the error is measured.
     random_state : int
         Seed of these points.
-    error_spectra : ndarray of shape (n_errors, n_pixels) or None
-        How the emulator errs, from `emulator_error_spectra`; None works them out.
+    error : EmulatorError or None
+        How the emulator errs; None finds it out.
 
     Returns
     -------
@@ -255,14 +254,14 @@ def compile_emulator(
         for axis, limits in zip(grid.axes, box, strict=True)
     ]
     nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-    if error_spectra is None:
-        error_spectra = emulator_error_spectra(emulator)
+    if error is None:
+        error = emulator_error(emulator)
     if wavelength is not None and hasattr(emulator, "select"):
         margin = 1.0 + 20.0 / min(resolution or np.inf, 1e6)
         low, high = wavelength[0] / margin, wavelength[1] * margin
-        if error_spectra is not None:
+        if error is not None:
             inside = (emulator.wavelength_ >= low) & (emulator.wavelength_ <= high)
-            error_spectra = error_spectra[:, inside]
+            error = error.with_spectra(error.spectra[:, inside])
         emulator = emulator.select(wavelength=(low, high))
     see = _Blur(emulator.wavelength_, resolution, wavelength)
 
@@ -277,7 +276,6 @@ def compile_emulator(
     spectra = blurred(nodes)
     mean, components = _principal_components(spectra, tolerance)
     coefficients = (spectra - mean) @ components.T
-    error = getattr(emulator, "flux_error_", None)
     compiled = CompiledEmulator(
         see.wavelength,
         mean,
@@ -287,19 +285,15 @@ def compile_emulator(
         grid.parameter_names,
         medium=getattr(emulator, "medium", None),
         resolution=resolution,
-        error_spectra=None if error_spectra is None else see(error_spectra),
+        error=None if error is None else error.with_spectra(see(error.spectra)),
     ).fit()
     random = np.random.RandomState(random_state)
     points = box[:, 0] + random.uniform(size=(n_tests, len(box))) * (box[:, 1] - box[:, 0])
     points = compiled.grid_.resolve_outside(points, "clip")
     difference = compiled.predict(points) - blurred(points)
-    own = np.sqrt(np.mean(difference**2, axis=0))
-    if error is not None:
-        own = np.hypot(own, np.abs(see(error[None])[0]))
     return compiled.set_params(
         compile_rms=float(np.sqrt(np.mean(difference**2))),
         compile_max=float(np.abs(difference).max()),
-        flux_error=None if error is None else own,
     ).fit()
 
 

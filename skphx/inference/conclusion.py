@@ -38,7 +38,7 @@ def conclude(problem, end, rows, boxes, facts):
     facts : dict
         ``n_shared``, ``sigma_known`` (n_spectra,), ``good`` (n_spectra, n_pixels), ``uncovered``
         (n_spectra,): part of the good pixels that the model does not cover, and
-        ``error_spectra`` of the emulator, or None.
+        ``error``, an EmulatorError or None.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def _conclude_block(problem, end, part, rows, boxes, facts):
     width = np.diff(boxes[rows], axis=2)[:, columns, 0]
     inverse, degenerate = _invert(curvature, width)
     from_emulator = emulator_covariance(
-        problem, points, rows, inverse, jacobian, continuum, facts["error_spectra"]
+        problem, facts["error"], points, rows, inverse, jacobian, continuum
     )
     alone = _continuum_chi2(problem, rows)
     results = []

@@ -1,4 +1,6 @@
-"""The emulator's own error: how it looks, and what it does to parameters."""
+"""The emulator's own error: how it looks, where it is large, and what it does to parameters."""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -6,20 +8,105 @@ from skphx.grids import make_grid
 from skphx.inference._emulation import emulate
 from skphx.inference.observed import to_natural
 from skphx.manifolds.held_out import plane_splits
-from skphx.observing import _kernels as kernels
 
-# Without spectra of its errors: errors of the pixels of one line agree.
-_CORRELATED = 10.0  # km/s
-# Numbers kept of the errors' spectra, and the most and fewest of these.
+# Numbers kept of the errors' spectra, and the most and fewest of these an axis.
 _MOST_NUMBERS = 2_000_000
-_MOST_SPECTRA = 32
-_FEWEST_SPECTRA = 4
+_MOST_SPECTRA = 12
+_FEWEST_SPECTRA = 2
 # Nodes emulated at once.
 _BLOCK = 64
+# How much smaller squared errors are in gaps half as wide, where the grid does not tell: as those
+# of a parabola; and what can be believed of what it tells.
+_USUAL_RATIO = 16.0
+_LARGEST_RATIO = 256.0
+# Mean of (4 t (1 − t))² over a gap.
+_MEAN_FACTOR = 8.0 / 15.0
 
 
-def emulator_error_spectra(emulator):
-    """Spectra of the errors that an emulator makes between its nodes.
+@dataclass(frozen=True, eq=False, repr=False)
+class EmulatorError:
+    """Typical errors of an emulator as spectra, by the axis of the grid that they come from.
+
+    Half-way between two nodes of an axis, the covariance of the errors of pixels is the sum of
+    the outer products of that axis' spectra; towards the nodes the errors fall to 0, as 4 t (1 −
+    t) with t the place between them.
+
+    Parameters
+    ----------
+    spectra : ndarray of shape (n_errors, n_pixels)
+        Errors of flux.
+    axis : ndarray of shape (n_errors,), int
+        Column of the grid's parameters; -1 for errors that are the same everywhere.
+    nodes : list of ndarray of shape (n_values,)
+        Increasing values of each parameter at the nodes.
+    """
+
+    spectra: np.ndarray
+    axis: np.ndarray
+    nodes: list
+
+    def factors(self, points):
+        """How large the errors are at points.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n_points, n_parameters)
+            Stellar parameters.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_errors)
+            Factors of `spectra`, 0 to 1.
+        """
+        factors = np.ones((len(points), len(self.axis)))
+        for column, values in enumerate(self.nodes):
+            if len(values) == 1:
+                continue
+            x = points[:, column]
+            cell = np.clip(np.searchsorted(values, x, side="right") - 1, 0, len(values) - 2)
+            t = np.clip((x - values[cell]) / np.diff(values)[cell], 0.0, 1.0)
+            factors[:, self.axis == column] = (4.0 * t * (1.0 - t))[:, None]
+        return factors
+
+    def with_spectra(self, spectra):
+        """Return the same errors on other pixels.
+
+        Parameters
+        ----------
+        spectra : ndarray of shape (n_errors, n_other_pixels)
+            The same errors, seen elsewhere.
+
+        Returns
+        -------
+        EmulatorError
+            A copy.
+        """
+        return replace(self, spectra=spectra)
+
+    def seen_through(self, path, effects):
+        """Rms error of each pixel of a light path, averaged over the grid.
+
+        Parameters
+        ----------
+        path : LightPath
+            The way to the pixels.
+        effects : ndarray of shape (1, 4)
+            Typical effects.
+
+        Returns
+        -------
+        ndarray of shape (n_pixels,)
+            In parts of the continuum.
+        """
+        seen = path.observe_with_derivatives(
+            self.spectra, None, np.repeat(effects, len(self.spectra), axis=0), ()
+        )[0]
+        weight = np.where(self.axis < 0, 1.0, _MEAN_FACTOR)
+        return np.sqrt((weight[:, None] * seen**2).sum(axis=0))
+
+
+def emulator_error(emulator):
+    """Find out how an emulator errs between its nodes.
 
     Planes of nodes are left out and interpolated from the others: that tells how errors look,
     which pixels err together. How large they are between nodes, where gaps are half as wide, is
@@ -28,20 +115,19 @@ def emulator_error_spectra(emulator):
     Parameters
     ----------
     emulator : estimator
-        Fitted; where it has ``error_spectra_``, these are taken.
+        Fitted; where it has an ``error_``, that is taken.
 
     Returns
     -------
-    ndarray of shape (n_errors, n_pixels), or None
-        The covariance of errors of pixels is the mean of the outer products of the rows. None
-        where the emulator states no error, or has no nodes to leave out.
+    EmulatorError or None
+        None where the emulator states no error, or has no nodes to leave out.
     """
-    known = getattr(emulator, "error_spectra_", None)
+    known = getattr(emulator, "error_", None)
     rms = getattr(emulator, "flux_error_", None)
     if known is not None or rms is None:
         return known
     nodes = emulator.grid_.nodes
-    splits = [split for split in plane_splits(nodes) if split.gap == 2]
+    splits = plane_splits(nodes)
     if not splits:
         return None
     flux = np.concatenate(
@@ -50,64 +136,57 @@ def emulator_error_spectra(emulator):
             for start in range(0, len(nodes), _BLOCK)
         ]
     )
-    errors, axes = [], []
-    for split in splits:
-        train = nodes[split.train]
-        grid = make_grid(train, interpolation=emulator.grid_.interpolation, holes="interpolate")
-        inside = grid.contains(nodes[split.test])
-        if inside.any():
-            test = split.test[inside]
-            errors.append(grid.weights(nodes[test]) @ flux[split.train] - flux[test])
-            axes.append(np.full(len(test), split.axis))
-    if not errors:
+    spectra, axes = [], []
+    for axis in range(nodes.shape[1]):
+        found = {
+            gap: [
+                _left_out(emulator.grid_, flux, split)
+                for split in splits
+                if split.axis == axis and split.gap == gap
+            ]
+            for gap in (2, 4)
+        }
+        errors, wide = (np.concatenate([flux[:0], *found[gap]]) for gap in (2, 4))
+        if len(errors) == 0:
+            continue
+        ratio = _USUAL_RATIO
+        if len(wide):
+            squares = np.mean(errors**2)
+            ratio = np.mean(wide**2) / squares if squares > 0 else _USUAL_RATIO
+        errors /= np.sqrt(len(errors) * np.clip(ratio, 1.0, _LARGEST_RATIO))
+        most = int(np.clip(_MOST_NUMBERS // flux.shape[1] // 3, _FEWEST_SPECTRA, _MOST_SPECTRA))
+        _, vectors = np.linalg.eigh(errors @ errors.T)
+        spectra.append(vectors[:, ::-1][:, :most].T @ errors)
+        axes.append(np.full(len(spectra[-1]), axis))
+    if not spectra:
         return None
-    errors, axes = np.concatenate(errors), np.concatenate(axes)
-    # Each axis adds the mean of its own left-out nodes, as it does to `flux_error_`.
-    for axis in np.unique(axes):
-        errors[axes == axis] /= np.sqrt((axes == axis).sum())
-    size = np.sqrt((errors**2).sum(axis=0).mean())
+    spectra, axes = np.concatenate(spectra), np.concatenate(axes)
+    size = np.sqrt((spectra**2).sum(axis=0).mean())
     if size > 0:
-        errors *= np.sqrt(np.mean(rms**2)) / size
-    n_kept = int(np.clip(_MOST_NUMBERS // flux.shape[1], _FEWEST_SPECTRA, _MOST_SPECTRA))
-    _, vectors = np.linalg.eigh(errors @ errors.T)
-    kept = vectors[:, ::-1][:, :n_kept].T @ errors
-    return kept * np.sqrt(len(kept))
+        spectra *= np.sqrt(np.mean(rms**2)) / size
+    return EmulatorError(spectra, axes, list(emulator.grid_.axes))
 
 
-def emulator_noise(emulator, path, effects):
-    """Rms error of the emulator in every pixel, as seen through the path.
-
-    Parameters
-    ----------
-    emulator : estimator
-        With ``flux_error_`` of shape (n_samples,), or without.
-    path : LightPath
-        The way to the pixels.
-    effects : ndarray of shape (1, 4)
-        Typical effects.
-
-    Returns
-    -------
-    ndarray of shape (n_pixels,)
-        Part of the continuum; 0 where the emulator states none.
-    """
-    error = getattr(emulator, "flux_error_", None)
-    if error is None:
-        return np.zeros(path.n_pixels)
-    return np.abs(path.observe_with_derivatives(error[None], None, effects, ())[0][0])
+def _left_out(grid, flux, split):
+    """Errors at nodes left out, shape (n_nodes, n_pixels)."""
+    without = make_grid(
+        grid.nodes[split.train], interpolation=grid.interpolation, holes="interpolate"
+    )
+    test = split.test[without.contains(grid.nodes[split.test])]
+    return without.weights(grid.nodes[test]) @ flux[split.train] - flux[test]
 
 
-def emulator_covariance(problem, points, rows, inverse, jacobian, continuum, error_spectra):
+def emulator_covariance(problem, error, points, rows, inverse, jacobian, continuum):
     """Covariance that the emulator's own error brings to the parameters.
 
-    An error e of the emulated spectrum moves the solution by (JᵀWJ)⁻¹ JᵀW e: the errors known
-    from left-out nodes, or else those of ``flux_error_`` with pixels of one line in step, are
-    pushed through that.
+    An error e of the emulated spectrum moves the solution by (JᵀWJ)⁻¹ JᵀW e.
 
     Parameters
     ----------
     problem : ObservedSpectra
         The fitted spectra.
+    error : EmulatorError or None
+        On the emulator's wavelengths.
     points : ndarray of shape (n, n_parameters)
         Solutions.
     rows : ndarray of shape (n,), int
@@ -118,26 +197,16 @@ def emulator_covariance(problem, points, rows, inverse, jacobian, continuum, err
         Derivatives, projected off the continuum.
     continuum : ndarray of shape (n, n_pixels)
         The polynomial in the models.
-    error_spectra : ndarray of shape (n_errors, n_samples), or None
-        From `emulator_error_spectra`, on the emulator's wavelengths.
 
     Returns
     -------
     ndarray of shape (n, n_columns, n_columns)
         0 where the emulator states no error.
     """
-    emulator = problem.emulator
-    rms = getattr(emulator, "flux_error_", None)
-    if rms is None:
+    if error is None:
         return np.zeros_like(inverse)
     vectors = jacobian * (problem.weights[rows] * continuum)[:, None]
     effects = to_natural(points, problem.n_stellar)[:, problem.n_stellar :]
     pulls = inverse @ problem.path.adjoint(vectors, effects)
-    if error_spectra is not None:
-        moved = pulls @ error_spectra.T / np.sqrt(len(error_spectra))
-    else:
-        logs = kernels.SPEED_OF_LIGHT * np.log(emulator.wavelength_)
-        block = np.floor((logs - logs[0]) / _CORRELATED).astype(int)
-        first = np.flatnonzero(np.diff(block, prepend=-1))
-        moved = np.add.reduceat(pulls * rms, first, axis=2)
+    moved = (pulls @ error.spectra.T) * error.factors(points[:, : problem.n_stellar])[:, None]
     return moved @ np.swapaxes(moved, 1, 2)

@@ -7,7 +7,6 @@ from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 
 from skphx.inference.conclusion import conclude
-from skphx.inference.emulator_error import emulator_noise
 from skphx.inference.observed import ObservedSpectra, to_internal
 from skphx.inference.refinement import Refinement, refine
 from skphx.inference.scan import Scan
@@ -159,7 +158,7 @@ def infer_stars(
     *,
     n_starts,
     n_jobs,
-    error_spectra=None,
+    error=None,
     finish=None,
 ):
     """Fit observed stars; those on the same pixels are fitted together.
@@ -182,8 +181,8 @@ def infer_stars(
         Best ones of them to refine.
     n_jobs : int or None
         Processes.
-    error_spectra : ndarray of shape (n_errors, n_samples), or None
-        Of the emulator, see `emulator_error_spectra`.
+    error : EmulatorError or None
+        Of the emulator, see `emulator_error`.
     finish : callable or None
         ``finish(problem, row, box, result)`` is applied to each result.
 
@@ -211,7 +210,7 @@ def infer_stars(
             templates,
             n_starts,
             n_jobs,
-            error_spectra,
+            error,
             finish,
         )
         for number, result in zip(members, found, strict=True):
@@ -244,11 +243,11 @@ def _infer_group(
     templates,
     n_starts,
     n_jobs,
-    error_spectra,
+    error,
     finish,
 ):
     """Results of stars that share their pixels."""
-    emulator, path, error_spectra = _narrow(emulator, stars[0], observing, error_spectra)
+    emulator, path, error = _narrow(emulator, stars[0], observing, error)
     flux = np.array([np.concatenate([chunk.flux for chunk in star]) for star in stars])
     good = np.array([np.concatenate([chunk.good for chunk in star]) for star in stars])
     n_good = good.sum(axis=1)
@@ -281,7 +280,7 @@ def _infer_group(
         level[:, where] = np.nanmedian(part, axis=1, keepdims=True)
     sigma = np.where(sigma_known[:, None], sigma, _UNKNOWN_SIGMA * level)
     typical = observing.ranges.mean(axis=1)[None]
-    noise = emulator_noise(emulator, path, typical)
+    noise = np.zeros(path.n_pixels) if error is None else error.seen_through(path, typical)
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(good_and_covered, 1.0 / (sigma**2 + (noise * level) ** 2), 0.0)
     problem = ObservedSpectra(
@@ -292,7 +291,7 @@ def _infer_group(
         "n_shared": scan.n_evaluations,
         "sigma_known": sigma_known,
         "good": good_and_covered,
-        "error_spectra": error_spectra,
+        "error": error,
         "uncovered": 1.0 - good_and_covered.sum(axis=1) / np.maximum(n_good, 1),
     }
     n_blocks = min(effective_n_jobs(n_jobs), len(stars))
@@ -303,18 +302,18 @@ def _infer_group(
     return [result for block in blocks for result in block]
 
 
-def _narrow(emulator, chunks, observing, error_spectra):
+def _narrow(emulator, chunks, observing, error):
     """Cut the emulator to the wavelengths that the pixels can see, and lay the path from it."""
     path = observing.path_to(chunks, emulator)
     low, high = path.needed
     wavelength = emulator.wavelength_
     inside = (wavelength >= low) & (wavelength <= high)
     if not hasattr(emulator, "select") or inside.mean() > 0.9:
-        return emulator, path, error_spectra
+        return emulator, path, error
     emulator = emulator.select(wavelength=(low, high))
-    if error_spectra is not None:
-        error_spectra = error_spectra[:, inside]
-    return emulator, observing.path_to(chunks, emulator), error_spectra
+    if error is not None:
+        error = error.with_spectra(error.spectra[:, inside])
+    return emulator, observing.path_to(chunks, emulator), error
 
 
 def _infer_rows(problem, scan, rows, boxes, n_starts, facts, finish):
