@@ -581,6 +581,26 @@ def test_the_scan_begins_near_the_star(emulator):
     assert (start[:, 0] >= 5600.0).all()
 
 
+def test_of_long_spectra_a_part_is_scanned(estimator, emulator, monkeypatch):
+    star = observe(emulator, snr=50)
+    # The middle, where the part would be, is masked.
+    star = replace(star, mask=np.abs(PIXELS - 8530.0) < 8.0)
+    whole = estimator.infer([[star, star]], **RANGES)[0]
+    scanned = []
+    scan = Scan.__init__
+
+    def watched(self, problem, *args):
+        scanned.append(problem)
+        scan(self, problem, *args)
+
+    monkeypatch.setattr(Scan, "__init__", watched)
+    monkeypatch.setattr("skphx.inference.stars._MOST_SCANNED", 300)
+    part = estimator.infer([[star, star]], **RANGES)[0]
+    assert scanned[0].path.n_pixels == 300
+    assert (scanned[0].weights > 0).mean() > 0.9
+    np.testing.assert_allclose(in_sigmas(part, whole.parameters), 0.0, atol=0.02)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

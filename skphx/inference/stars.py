@@ -12,13 +12,16 @@ from skphx.inference.refinement import Refinement, refine
 from skphx.inference.scan import Scan
 from skphx.observing._light_path import EFFECTS, LightPath
 from skphx.observing._medium import to_medium
-from skphx.observing._spectrum import as_chunks
+from skphx.observing._spectrum import ObservedSpectrum, as_chunks
 
 # A step that lowers chi² by less, one hundredth of a standard error, is not worth taking.
 _TOLERATED_CHI2 = 1e-4
 # Error of a pixel in parts of the median flux where none is known; only its size is arbitrary.
 _UNKNOWN_SIGMA = 0.01
 _FEWEST_PIXELS = 10
+# Pixels that are enough to find where to begin, and places among which they are chosen.
+_MOST_SCANNED = 16_000
+_N_WINDOWS = 17
 
 
 @dataclass(frozen=True)
@@ -286,7 +289,7 @@ def _infer_group(
     problem = ObservedSpectra(
         emulator, path, flux, weights, observing.continuum_degree, observing.free, priors
     )
-    scan = Scan(problem, templates, observing.ranges)
+    scan = Scan(_part_to_scan(problem, stars[0], observing), templates, observing.ranges)
     facts = {
         "n_shared": scan.n_evaluations,
         "sigma_known": sigma_known,
@@ -300,6 +303,47 @@ def _infer_group(
         for rows in np.array_split(np.arange(len(stars)), n_blocks)
     )
     return [result for block in blocks for result in block]
+
+
+def _part_to_scan(problem, chunks, observing):
+    """Keep of long spectra as many pixels as it takes to know where to begin."""
+    path = problem.path
+    if path.n_pixels <= _MOST_SCANNED:
+        return problem
+    good = (problem.weights > 0).sum(axis=0)
+    parts, kept = [], []
+    for chunk, where in zip(chunks, path.chunk_slices, strict=True):
+        n_pixels = where.stop - where.start
+        n_kept = max(2, int(n_pixels * _MOST_SCANNED / path.n_pixels))
+        # Of windows all over the chunk, the one in which most pixels of most stars are good.
+        starts = np.linspace(0, n_pixels - n_kept, _N_WINDOWS).astype(int)
+        counts = [good[where][start : start + n_kept].sum() for start in starts]
+        start = starts[int(np.argmax(counts))]
+        window = slice(start, start + n_kept)
+        spread = chunk.line_spread
+        parts.append(
+            ObservedSpectrum(
+                chunk.wavelength[window],
+                chunk.flux[window],
+                medium=chunk.medium,
+                resolution=chunk.resolution,
+                line_spread=None if spread is None else spread[window][:, window],
+                velocity=chunk.velocity,
+            )
+        )
+        kept.append(np.arange(where.start + start, where.start + start + n_kept))
+    kept = np.concatenate(kept)
+    emulator = problem.emulator
+    emulator, path, _ = _narrow(emulator, parts, observing, None)
+    return ObservedSpectra(
+        emulator,
+        path,
+        problem.flux[:, kept],
+        np.where(path.covered, problem.weights[:, kept], 0.0),
+        problem.degree,
+        problem.free,
+        problem.priors,
+    )
 
 
 def _narrow(emulator, chunks, observing, error):
