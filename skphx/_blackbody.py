@@ -4,9 +4,10 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skphx._restore import restore_on_failure
+from skphx._spectra import FLOATS, validate_spectra
 from skphx._units import blackbody_flux, check_flux
 from skphx._validation import check_teff, check_wavelength
 
@@ -104,7 +105,7 @@ class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If flux, wavelength or teff is missing or not valid.
         """
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = validate_spectra(self, X, dtype=FLOATS, reset=True)
         if self.wavelength is None:
             raise ValueError(
                 "BlackbodyDivider needs wavelength, the pixels' wavelengths in Å, got None: "
@@ -164,7 +165,7 @@ class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If flux or teff is missing or not valid, or the blackbody vanishes at a pixel.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_spectra(self, X, dtype=FLOATS, reset=False)
         check_flux(X, allow_zero=True)
         teff = self._resolve_teff(teff, len(X), "transform", needed=self.teff_given_)
         result = np.empty_like(X)
@@ -200,7 +201,7 @@ class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If flux or teff is missing or not valid.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_spectra(self, X, dtype=FLOATS, reset=False)
         teff = self._resolve_teff(teff, len(X), "inverse_transform", needed=self.teff_given_)
         result = np.empty_like(X)
         for i, temperature in enumerate(teff):

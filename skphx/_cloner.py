@@ -18,7 +18,15 @@ from skphx.lines import (
     match_lines,
     nearest_spectrum,
 )
-from skphx.lines._running import LazyUnits, clone_unit, fit_unit, progress_bar, run_units
+from skphx.lines._running import (
+    LazyUnits,
+    clone_unit,
+    fit_unit,
+    joint_unit,
+    progress_bar,
+    run_units,
+)
+from skphx.lines.joint import background, make_windows
 from skphx.lines.table import LINE_PARAMETERS
 
 _QUALITY = [("row", np.int64), ("n_lines", np.int64), ("rms", np.float64)]
@@ -365,6 +373,59 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             np.array([fit["information"] for fit in fits]),
         )
 
+    def fit_surfaces(self, X, start, basis, penalty):
+        """Fit the lines of all spectra together, each parameter a smooth function along the grid.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Normalised flux, dimensionless.
+        start : ndarray of shape (n_spectra, n_lines, 4)
+            Parameters to begin with: centre (Å), ln area, ln sigma, ln gamma (Å), finite.
+        basis : ndarray of shape (n_spectra, n_terms)
+            Functions of the stellar parameters, at the spectra, of which the parameters of
+            every line are sums; the first is constant.
+        penalty : ndarray of shape (n_terms,)
+            How strongly each is held back, see :func:`skphx.lines.joint.fit_window`.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, n_lines, 4)
+            Fitted parameters, smooth along the grid.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As :meth:`transform`.
+        """
+        check_is_fitted(self)
+        X = validate_normalised(self, X, reset=False)
+        lines = np.array(start)
+        if lines.shape[1] == 0:
+            return lines
+        rendering = self.render_settings()
+        windows = make_windows(self.wavelength_, lines)
+
+        def unit(number):
+            window = windows[number]
+            wavelength = self.wavelength_[window.pixels]
+            outside = background(wavelength, start[:, window.others], **rendering)
+            flux = np.array([flux[window.pixels] for flux in X])
+            return wavelength, flux, start[:, window.lines], outside, basis, penalty, rendering
+
+        with progress_bar("smoothing", len(windows), verbose=self.verbose, unit="window") as bar:
+            fits = run_units(
+                joint_unit,
+                LazyUnits(len(windows), unit),
+                n_jobs=self.n_jobs,
+                memory=self.memory,
+                archive=self._find_archive(X),
+                bar=bar,
+            )
+        for window, fit in zip(windows, fits, strict=True):
+            lines[:, window.lines[window.own]] = fit["lines"][:, window.own]
+        return lines
+
     def inverse_transform(self, X):
         """Render the flux of tables of lines.
 
@@ -418,6 +479,31 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             ],
             dtype=object,
         )
+
+    def take_list(self, centers):
+        """Take a list of lines that was learned elsewhere, so that its tables can be rendered.
+
+        Parameters
+        ----------
+        centers : ndarray of shape (n_lines,)
+            Wavelength in Å of every line of the list.
+
+        Returns
+        -------
+        self : VoigtCloner
+            Fitted as far as `inverse_transform` needs it; `transform` wants spectra to learn.
+
+        Raises
+        ------
+        ValueError
+            If `wavelength` does not say what the pixels are.
+        """
+        self._check_parameters()
+        self.wavelength_ = check_wavelength(self.wavelength)
+        self.n_features_in_ = len(self.wavelength_)
+        self.line_centers_ = np.asarray(centers, dtype=np.float64)
+        self.n_lines_ = len(self.line_centers_)
+        return self
 
     def render_settings(self):
         """Options with which the lines of this cloner are summed.

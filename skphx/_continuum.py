@@ -9,9 +9,10 @@ from numpy.polynomial import legendre
 from scipy.signal import find_peaks
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skphx._restore import restore_on_failure
+from skphx._spectra import FLOATS, validate_spectra
 from skphx._units import check_flux
 from skphx._validation import check_wavelength
 
@@ -218,7 +219,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             number of spectra.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_spectra(self, X, dtype=FLOATS, reset=False)
         if continuum is None:
             n_fitted = len(self.coefficients_)
             if n_fitted not in (1, len(X)):
@@ -268,9 +269,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         """Spectra as a float array; their sign is checked."""
         # One pixel has no shape. Later calls are told that the number of pixels differs.
         least = 2 if reset else 1
-        X = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_min_features=least, reset=reset
-        )
+        X = validate_spectra(self, X, dtype=FLOATS, ensure_min_features=least, reset=reset)
         check_flux(X)
         return X
 

@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skphx._restore import restore_on_failure
+from skphx._spectra import FLOATS, validate_spectra
 from skphx._units import check_flux
 
 
@@ -136,7 +137,7 @@ class PercentileNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             of spectra.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_spectra(self, X, dtype=FLOATS, reset=False)
         if scale is None:
             if len(self.scale_) not in (1, len(X)):
                 raise ValueError(
@@ -184,9 +185,7 @@ class PercentileNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         """Spectra as a float array; their sign and size are checked."""
         # One pixel has no shape. Later calls are told that the number of pixels differs.
         least = 2 if reset else 1
-        X = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_min_features=least, reset=reset
-        )
+        X = validate_spectra(self, X, dtype=FLOATS, ensure_min_features=least, reset=reset)
         check_flux(X)
         return X
 

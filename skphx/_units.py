@@ -69,7 +69,7 @@ def check_flux(X, *, allow_zero=False):
 
     Parameters
     ----------
-    X : ndarray of shape (n_spectra, n_pixels)
+    X : ndarray of shape (n_spectra, n_pixels), or iterable of spectra
         Flux, finite.
     allow_zero : bool
         Whether spectra that are zero everywhere pass.
@@ -79,7 +79,8 @@ def check_flux(X, *, allow_zero=False):
     ValueError
         Naming the first such spectrum.
     """
-    share = (X < 0).mean(axis=1)
+    # One by one: X may be larger than memory.
+    share, highest = np.array([((flux < 0).mean(), flux.max()) for flux in X]).T
     negative = np.flatnonzero(share >= 0.5)
     if len(negative):
         raise ValueError(
@@ -89,7 +90,7 @@ def check_flux(X, *, allow_zero=False):
         )
     if allow_zero:
         return
-    dark = np.flatnonzero(X.max(axis=1) <= 0)
+    dark = np.flatnonzero(highest <= 0)
     if len(dark):
         raise ValueError(
             f"X must hold flux, but spectrum {dark[0]} is zero at every pixel"

@@ -281,6 +281,125 @@ def test_progress_bar_only_where_asked(capsys, line_list):
     assert "cloning" in capsys.readouterr().err
 
 
+class RowsOnDemand:
+    """Spectra in a file: single precision, given out row by row and never all at once."""
+
+    def __init__(self, spectra):
+        self._spectra = spectra.astype(np.float32)
+        self.shape, self.dtype = self._spectra.shape, self._spectra.dtype
+
+    def __getitem__(self, key):
+        assert key == slice(None, 1) or np.ndim(key) == 0
+        return self._spectra[key]
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("all spectra were read at once")
+
+
+def in_a_file(spectra, kind, folder):
+    if kind == "object":
+        return RowsOnDemand(spectra)
+    np.save(folder / "grid.npy", spectra.astype(kind))
+    return np.load(folder / "grid.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "object"])
+def test_spectra_in_a_file_are_read_row_by_row(line_list, kind, tmp_path):
+    spectra = make_spectra()
+    if kind != "float64":
+        spectra = spectra.astype(np.float32).astype(np.float64)
+    lazy = in_a_file(spectra, kind, tmp_path)
+    settings = {"line_list": line_list, "n_epochs": 10}
+    cloner = VoigtCloner(WAVELENGTH, archive=tmp_path / "lines", **settings)
+    lines = cloner.fit_transform(lazy)
+    expected = VoigtCloner(WAVELENGTH, **settings).fit_transform(spectra)
+    np.testing.assert_array_equal(lines, expected)
+    # Nothing is fitted again: lazy or not, the archive knows the spectra.
+    seconds = cloner.fit_seconds_
+    again = cloner.fit_transform(spectra)
+    np.testing.assert_array_equal(cloner.fit_seconds_, seconds)
+    np.testing.assert_array_equal(again, lines)
+    np.testing.assert_array_equal(cloner.transform(lazy), lines)
+
+
+def test_spectra_in_a_file_go_to_several_workers(tmp_path):
+    spectra = make_spectra()
+    lazy = in_a_file(spectra, "float64", tmp_path)
+    settings = {"n_epochs": 5, "target_rms": None}
+    with joblib.parallel_config(backend="threading"):
+        lines = VoigtCloner(WAVELENGTH, n_jobs=2, **settings).fit_transform(lazy)
+    np.testing.assert_array_equal(
+        lines, VoigtCloner(WAVELENGTH, **settings).fit_transform(spectra)
+    )
+
+
+def test_growing_and_fitting_hold_no_copy_of_the_grid(tmp_path):
+    import tracemalloc
+
+    wavelength = np.linspace(5000.0, 5010.0, 10_000)
+    spectra = np.tile(1 - 0.4 * np.exp(-0.5 * ((wavelength - 5004) / 0.05) ** 2), (60, 1))
+    lazy = in_a_file(spectra, "float32", tmp_path)
+    cloner = VoigtCloner(wavelength, n_epochs=0, target_rms=None, n_seeds=1).fit(lazy)
+    lines = np.tile(cloner.seed_lines_, (60, 1, 1))
+    tracemalloc.start()
+    try:
+        cloner.fit(lazy).refit(lazy, lines, lines, pull=0.1, n_epochs=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < spectra.nbytes / 2
+
+
+def test_spectra_in_a_file_are_checked_like_others(tmp_path):
+    spectra = make_spectra()
+    spectra[1, 7] = np.nan
+    cloner = VoigtCloner(WAVELENGTH, n_epochs=1)
+    with pytest.raises(ValueError, match=r"X contains NaN.* spectrum 1 .* pixel 7"):
+        cloner.fit(in_a_file(spectra, "float32", tmp_path))
+    with pytest.raises(ValueError, match="wavelength has 501 elements"):
+        cloner.fit(RowsOnDemand(make_spectra()[:, 1:]))
+    cloner.fit(RowsOnDemand(make_spectra()))
+    with pytest.raises(ValueError, match="X has 500 features"):
+        cloner.transform(RowsOnDemand(make_spectra()[:, 1:]))
+    with pytest.raises(ValueError, match="0 sample"):
+        cloner.fit(RowsOnDemand(make_spectra()[:0]))
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (3e14, r"spectrum 1 has a median of 3e\+14 .* divide it by its continuum"),
+        (1e-9, r"spectrum 1 has a median of .* maximum of 1e-09; divide it by its continuum"),
+    ],
+)
+def test_flux_with_a_unit_is_refused(scale, message):
+    spectra = make_spectra((1.0, 1.0))
+    spectra[1] *= scale
+    with pytest.raises(ValueError, match=message):
+        VoigtCloner(WAVELENGTH).fit(spectra)
+
+
+def test_emission_is_left_to_the_residual(line_list):
+    quiet = make_spectra((1.0, 1.2))
+    emission = 2.5 * np.exp(-0.5 * ((WAVELENGTH - 5003.6) / 0.1) ** 2)
+    settings = {"line_list": line_list}
+    cloner = VoigtCloner(WAVELENGTH, **settings).fit(quiet + emission)
+    lines = cloner.transform(quiet + emission)
+    clones = cloner.inverse_transform(lines)
+    assert clones.max() <= 1.0
+    # The absorption is cloned as if there were no emission, and no line hides beneath it.
+    assert rms(clones, quiet).max() < 0.003
+    assert cloner.n_lines_ == VoigtCloner(WAVELENGTH, **settings).fit(quiet).n_lines_
+    assert abs(cloner.line_centers_ - 5003.6).min() > 0.5
+
+
+def test_refit_needs_the_lines_of_every_spectrum(cloner):
+    spectra = make_spectra()
+    lines = cloner.transform(spectra).reshape(3, 3, 4)
+    with pytest.raises(ValueError, match=r"prior must hold .* shape \(3, 3, 4\), got \(2, 3, 4\)"):
+        cloner.refit(spectra, lines, lines[:2], pull=0.1)
+
+
 def test_inverse_transform_refuses_other_columns(cloner):
     with pytest.raises(
         ValueError, match=r"X must have 12 columns, four for each of the 3 .* got 8"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skphx.lines import _normal_equations as kernels
-from skphx.lines import clone_spectrum, fit_lines, render_flux
+from skphx.lines import clone_spectrum, fit_lines, render_flux, total_fwhm
 from skphx.lines.fitting import FITTERS
 from skphx.lines.least_squares import _Problem, fit_levenberg_marquardt
 
@@ -237,6 +237,53 @@ def test_noise_is_not_cloned():
     lines, _, rms = clone_spectrum(WAVELENGTH, flux, prominence=0.1, target_rms=0.001)
     assert len(lines) <= 3
     assert rms == pytest.approx(0.01, rel=0.15)
+
+
+@pytest.mark.parametrize("height", [0.5, 50.0])
+def test_emission_changes_no_absorption_line(height):
+    emission = height * np.exp(-0.5 * ((WAVELENGTH - 5005.8) / 0.1) ** 2)
+    alone, _, rms_alone = clone_spectrum(WAVELENGTH, render(LINES), target_rms=0.001)
+    lines, _, rms = clone_spectrum(WAVELENGTH, render(LINES) + emission, target_rms=0.001)
+    assert len(lines) == len(alone)
+    assert rms_alone <= 0.001
+    flux = render(lines)
+    # What is left is the emission, and little else.
+    assert np.sqrt(np.mean((flux - render(LINES)) ** 2)) < 0.002
+    assert rms == pytest.approx(np.sqrt(np.mean(emission**2)), rel=0.02)
+
+
+def test_a_line_cut_by_an_end_is_added_unless_the_edge_forbids():
+    cut = np.array([[WAVELENGTH[0], -2.0, -2.0, -3.0], [WAVELENGTH[-1] + 0.03, -2.0, -2.0, -3.0]])
+    flux = render(np.concatenate([LINES, cut]))
+    lines, _, rms = clone_spectrum(WAVELENGTH, flux, target_rms=0.002)
+    assert rms <= 0.002
+    lines, _, _ = clone_spectrum(WAVELENGTH, flux, target_rms=0.002, edge=1.0)
+    # A centre may move by its width, but not from inside to where the cut lines stand.
+    assert lines[:, 0].min() > WAVELENGTH[0] + 0.5
+    assert lines[:, 0].max() < WAVELENGTH[-1] - 0.5
+
+
+@pytest.mark.parametrize("transmission", TRANSMISSIONS)
+def test_lines_stay_within_their_bounds_whatever_the_flux(transmission):
+    rng = np.random.default_rng(5)
+    step = WAVELENGTH[1] - WAVELENGTH[0]
+    options = {"transmission": transmission}
+    detected, _, _ = clone_spectrum(WAVELENGTH, render(LINES), n_epochs=0, **options)
+    for flux in (
+        rng.uniform(0.0, 2.0, len(WAVELENGTH)),
+        rng.normal(0.5, 10.0, len(WAVELENGTH)),
+        np.full(len(WAVELENGTH), 0.01),
+        np.full(len(WAVELENGTH), 30.0),
+        np.where(WAVELENGTH < 5006.0, 1.0, -5.0),
+    ):
+        lines, _ = fit_lines(WAVELENGTH, flux, detected, pull=0.0, n_epochs=30, **options)
+        width = total_fwhm(*np.exp(detected[:, 2:].T))
+        assert (abs(lines - detected)[:, 0] <= np.maximum(width, 3 * step) + 1e-9).all()
+        assert (lines[:, 1] >= -30.0).all()
+        assert (lines[:, 1] <= 6.0).all()
+        assert (np.exp(lines[:, 2]) >= 0.299 * step).all()
+        assert (np.exp(lines[:, 3]) >= 0.099 * step).all()
+        assert np.exp(lines[:, 2:]).max() <= 3.001
 
 
 def test_a_spectrum_without_lines_is_a_flat_clone():

@@ -95,6 +95,26 @@ def squared_norms(derivatives, start, stop, first, out):
                 out[i, q] += derivatives[row, q] ** 2
 
 
+@numba.njit(cache=True, parallel=True, fastmath=True, nogil=True)
+def scale_rows(derivatives, start, stop, first, scale):
+    """Multiply the derivatives of each line by its row of `scale`, shape (n_lines, 4)."""
+    for i in numba.prange(len(start)):
+        for row in range(first[i], first[i] + stop[i] - start[i]):
+            for q in range(4):
+                derivatives[row, q] *= scale[i, q]
+
+
+@numba.njit(cache=True, parallel=True, fastmath=True, nogil=True)
+def own_normal_matrices(derivatives, start, stop, first, out):
+    """Write JᵀJ of each line with itself, of shape (n_lines, 4, 4), to `out`."""
+    for i in numba.prange(len(start)):
+        out[i] = 0.0
+        for row in range(first[i], first[i] + stop[i] - start[i]):
+            for q in range(4):
+                for p in range(4):
+                    out[i, q, p] += derivatives[row, q] * derivatives[row, p]
+
+
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def forward_product(derivatives, start, stop, first, step, out):
     """Write J step, of shape (n_pixels,), to `out`; `step` has shape (n_lines, 4)."""

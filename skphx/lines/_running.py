@@ -5,6 +5,7 @@ last a dictionary of settings). What a unit returns depends on its arguments alo
 units, their order, or the process, so that a stored answer is as good as a new one.
 """
 
+from collections.abc import Sequence
 from time import perf_counter
 
 from sklearn.utils.parallel import Parallel, delayed
@@ -12,9 +13,35 @@ from sklearn.utils.validation import check_memory
 from tqdm import tqdm
 
 from skphx.lines.fitting import clone_spectrum, fit_lines
+from skphx.lines.joint import fit_window
 from skphx.lines.least_squares import line_information
 
 _RENDER_OPTIONS = ("profile", "transmission", "wing_cut", "device")
+
+
+class LazyUnits(Sequence):
+    """Units of work that are put together when they are asked for, spectra read only then.
+
+    Parameters
+    ----------
+    n_units : int
+        How many.
+    make : callable
+        ``make(number)`` returns the arguments of that unit.
+    """
+
+    def __init__(self, n_units, make):
+        self._n_units, self._make = n_units, make
+
+    def __len__(self):
+        """Return the number of units."""
+        return self._n_units
+
+    def __getitem__(self, number):
+        """Put one unit together."""
+        if not 0 <= number < self._n_units:
+            raise IndexError(f"unit {number} of {self._n_units} does not exist.")
+        return self._make(number)
 
 
 def clone_unit(wavelength, flux, start, settings):
@@ -35,10 +62,17 @@ def fit_unit(wavelength, flux, start, prior, settings):
     return {"lines": lines, "information": information, "rms": rms, "seconds": seconds}
 
 
-def progress_bar(description, total, *, verbose):
+def joint_unit(wavelength, flux, start, outside, basis, penalty, settings):
+    """Fit one window of all spectra together, see `fit_window`; return lines, rms and seconds."""
+    begin = perf_counter()
+    lines, rms = fit_window(wavelength, flux, start, outside, basis, penalty, **settings)
+    return {"lines": lines, "rms": rms, "seconds": perf_counter() - begin}
+
+
+def progress_bar(description, total, *, verbose, unit="spectrum"):
     """Bar with the mean rate and the time left; nothing is shown unless `verbose` is above 0."""
     # The mean over the whole run: batches of parallel results come in bursts.
-    return tqdm(desc=description, total=total, unit="spectrum", smoothing=0, disable=not verbose)
+    return tqdm(desc=description, total=total, unit=unit, smoothing=0, disable=not verbose)
 
 
 def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=False, bar=None):
@@ -51,7 +85,7 @@ def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=
     ----------
     function : callable
         `clone_unit` or `fit_unit`.
-    units : list of tuple
+    units : sequence of tuple
         Arguments of each unit.
     n_jobs : int or None
         Units computed at once, by :class:`joblib.Parallel` and the backend in force.
@@ -79,8 +113,9 @@ def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=
     missing = [number for number, result in enumerate(results) if result is None]
     _count_resumed(bar, len(units) - len(missing))
     compute = check_memory(memory).cache(function)
-    # Unordered: a slow spectrum must not hold back from the disk those that are done.
-    computed = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+    # Unordered: a slow spectrum must not hold back from the disk those that are done. Arrays go
+    # to the processes as they are: mapped, every spectrum would stay in shared memory to the end.
+    computed = Parallel(n_jobs=n_jobs, return_as="generator_unordered", max_nbytes=None)(
         delayed(_numbered)(number, compute, units[number]) for number in missing
     )
     for number, result in computed:

@@ -71,10 +71,14 @@ def detect_lines(wavelength, flux, *, prominence=0.005, distance=4, edge=0.0):
     fwhm = np.maximum(fwhm, _NARROWEST_FWHM_PIXELS * step)
     depth = found["prominences"] / np.maximum(flux[pixel] + found["prominences"], 1e-12)
     depth = np.clip(depth, 0.0, _DEEPEST)
-    inside = (wavelength[pixel] >= wavelength[0] + edge) & (
-        wavelength[pixel] <= wavelength[-1] - edge
-    )
+    inside = away_from_ends(wavelength, pixel, edge)
     return pixel[inside], depth[inside], fwhm[inside]
+
+
+def away_from_ends(wavelength, pixel, edge):
+    """Whether pixels are at least `edge`, in Å, from either end of the spectrum."""
+    at = wavelength[pixel]
+    return (at >= wavelength[0] + edge) & (at <= wavelength[-1] - edge)
 
 
 def guess_line_parameters(depth, fwhm, *, transmission):

@@ -8,8 +8,12 @@ import numpy as np
 from scipy.signal import find_peaks, peak_widths
 
 from skphx.lines._arguments import LIMITS
-from skphx.lines.detection import detect_lines, guess_line_parameters
-from skphx.lines.least_squares import fit_levenberg_marquardt
+from skphx.lines.detection import away_from_ends, detect_lines, guess_line_parameters
+from skphx.lines.least_squares import (
+    fit_levenberg_marquardt,
+    measure_noise,
+    unreachable_squares,
+)
 from skphx.lines.matching import set_apart
 from skphx.lines.render import optical_depth
 from skphx.lines.table import LINE_PARAMETERS, LineTable
@@ -103,23 +107,35 @@ def clone_spectrum(
     start = np.concatenate([start, guess(pixel[unknown], depth[unknown], fwhm[unknown])])
     pixel = np.concatenate([known, pixel[unknown]])
     lines, rms = fit_lines(wavelength, flux, start, **fitting)
+    # Where each line was first put: later rounds bind it to that place, or it would drift.
+    first = start
+    # Emission stays in the residual: where it alone exceeds the target, the target is of the rest.
+    emission = np.sqrt(unreachable_squares(flux) / len(flux))
+    goal = target_rms
+    if target_rms is not None and emission > target_rms:
+        goal = np.hypot(target_rms, emission)
     multiple = _FIRST_MULTIPLE
     for _ in range(_MAX_ROUNDS if target_rms is not None else 0):
         room = np.inf if max_lines is None else max_lines - len(lines)
-        if rms <= target_rms or room <= 0 or multiple < _LAST_MULTIPLE:
+        if rms <= goal or room <= 0 or multiple < _LAST_MULTIPLE:
             break
         clone = LineTable.from_dense(lines[None]).render(wavelength, **rendering)[0]
-        threshold = multiple * max(rms, target_rms)
+        left = _without(rms, emission)
+        threshold = multiple * max(left, target_rms)
         added, depth, fwhm = _missing_absorption(wavelength, flux, clone, threshold)
         # The deepest ones first, where there is not room for all; and none where a line is.
-        rank = np.argsort(np.argsort(-depth))
-        new = _apart(added, _nearest_pixel(wavelength, lines[:, 0]), 1) & (rank < room)
-        more = np.concatenate([lines, guess(added[new], depth[new], fwhm[new])])
-        more, more_rms = fit_lines(wavelength, flux, more, **fitting)
-        if more_rms > (1.0 - _LITTLE_GAIN) * rms:
+        new = _apart(added, _nearest_pixel(wavelength, lines[:, 0]), 1)
+        new &= away_from_ends(wavelength, added, edge)
+        new &= np.argsort(np.argsort(np.where(new, -depth, 0.0))) < room
+        guessed = guess(added[new], depth[new], fwhm[new])
+        prior = np.concatenate([first, guessed])
+        more, more_rms = fit_lines(
+            wavelength, flux, np.concatenate([lines, guessed]), prior=prior, **fitting
+        )
+        if _without(more_rms, emission) > (1.0 - _LITTLE_GAIN) * left:
             multiple *= _LOWER
         if more_rms < rms:
-            lines, rms = more, more_rms
+            lines, rms, first = more, more_rms, prior
             pixel = np.concatenate([pixel, added[new]])
     return lines, set_apart(pixel, len(wavelength)), rms
 
@@ -206,6 +222,11 @@ def fit_lines(
     return lines, rms
 
 
+def _without(rms, part):
+    """Root mean square of what is left when an independent part is taken out."""
+    return float(np.sqrt(max(rms**2 - part**2, 0.0)))
+
+
 def _describe(line):
     """Parameters of one line in words."""
     return ", ".join(f"{name} {x:.3g}" for name, x in zip(LINE_PARAMETERS, line, strict=True))
@@ -231,14 +252,16 @@ def _apart(pixel, others, distance):
 def _missing_absorption(wavelength, flux, clone, threshold):
     """Pixels, depths and widths (Å) of the lines that the residual shows."""
     residual = clone - flux
-    # Second differences see noise, but hardly the smooth shapes of missing lines.
-    noise = np.median(abs(np.diff(residual, 2))) * 1.4826 / np.sqrt(6.0)
+    noise = measure_noise(residual)
     threshold = max(min(threshold, _LARGEST_RESIDUAL_THRESHOLD), _RESIDUAL_PER_NOISE * noise)
     # Relative to the clone: what is missing from a deep line is a larger optical depth.
     share = residual / np.maximum(clone, 0.05)
+    # Nothing is missing beyond the ends, so that half a line at an end is a peak, too.
+    share = np.pad(share, 1, constant_values=min(share.min(), 0.0))
     pixel, _ = find_peaks(share, height=threshold, prominence=0.5 * threshold, distance=3)
-    step = np.gradient(wavelength)[pixel]
-    fwhm = np.maximum(peak_widths(share, pixel, rel_height=0.5)[0], 2.0) * step
+    width = peak_widths(share, pixel, rel_height=0.5)[0]
+    share, pixel = share[1:-1], pixel - 1
+    fwhm = np.maximum(width, 2.0) * np.gradient(wavelength)[pixel]
     return pixel, np.clip(share[pixel], 1e-4, 0.9), fwhm
 
 

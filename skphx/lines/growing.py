@@ -89,7 +89,8 @@ def most_different(spectra, n_chosen):
     ----------
     Gonzalez (1985), Theoretical Computer Science 38, 293: farthest-first traversal.
     """
-    chosen = [int(np.argmin(spectra.mean(axis=1)))]
+    # One by one: a grid may lie in a file and be larger than memory.
+    chosen = [int(np.argmin([flux.mean() for flux in spectra]))]
     distance = _distance(spectra, spectra[chosen[0]])
     while len(chosen) < n_chosen and distance.max() > 0:
         chosen.append(int(np.argmax(distance)))

@@ -28,11 +28,15 @@ _N_COUPLED = 16
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1.0, 1e-6, 1e8
 _EASE, _TIGHTEN, _REJECT = 0.5, 2.0, 4.0
 _MAX_REJECTIONS = 6
-_CG_STEPS, _CG_TOLERANCE = 12, 1e-3
 # Largest step: of the centre in full widths, of the three logarithms.
 _LARGEST_SHIFT_FWHM, _LARGEST_LOG_STEP = 0.5, 1.0
-# Widths stay above these parts of a pixel (what a pixel can tell) and below this width in Å.
-_LEAST_SIGMA_PIXELS, _LEAST_GAMMA_PIXELS, _LARGEST_WIDTH = 0.3, 0.1, 50.0
+# Widths stay above these parts of a pixel (what a pixel can tell), below this width in Å, and
+# below this part of the spectrum: broader lines would be a continuum.
+_LEAST_SIGMA_PIXELS, _LEAST_GAMMA_PIXELS = 0.3, 0.1
+_LARGEST_WIDTH, _LARGEST_PART = 50.0, 0.25
+# Flux above the continuum by more than both, a continuum that is a little too low and this many
+# standard deviations of the noise, is emission.
+_CONTINUUM_MARGIN, _NOISE_MARGIN = 0.01, 5.0
 _LOG_AMPLITUDE_RANGE = (-30.0, 6.0)
 _FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 # What one standard deviation of the pull means: of the centre in Å per pixel step (set from
@@ -58,7 +62,8 @@ def fit_levenberg_marquardt(
 
     Minimises Σ (clone - flux)² + pull² Σ ((parameter - prior) / scale)², where the scale is 1
     for the three logarithms and 2.5 pixels for the centre: a pull of 0.001 weighs a factor e
-    in a width as much as a flux error of 0.001 in one pixel.
+    in a width as much as a flux error of 0.001 in one pixel. Emission, which lines cannot
+    describe, is cut off for the fit and left in the residual: :func:`clip_unreachable`.
 
     Parameters
     ----------
@@ -70,13 +75,14 @@ def fit_levenberg_marquardt(
         Centre (Å), ln area (Å), ln sigma and ln gamma (Å) to begin with.
     prior : ndarray of shape (n_lines, 4) or None
         Parameters to which the lines are pulled, and from which no centre moves farther than
-        its full width; None is `start`.
+        its full width or three pixels; None is `start`.
     pull : float
         Strength of the pull.
     n_epochs : int
         Largest number of steps.
     tolerance : float
-        The fit ends when a step lowers the cost by less than this part.
+        The fit ends when a step lowers the cost by less than this part of what lines can
+        lower at all: flux above 1, or below 0, is left out.
     profile, transmission, wing_cut
         See :func:`skphx.lines.render_flux`.
     device : str
@@ -87,10 +93,13 @@ def fit_levenberg_marquardt(
     lines : ndarray of shape (n_lines, 4)
         Fitted parameters, in the order of `start`.
     rms : float
-        Root mean square of clone minus flux.
+        Root mean square of clone minus flux, emission included.
 
     Notes
     -----
+    Centres stay near `prior`; ln areas between -30 and 6; widths above a part of a pixel (0.3
+    for sigma, 0.1 for gamma), and below 50 Å and a quarter of the spectrum.
+
     Directions for the exact Voigt profile are those of the pseudo-Voigt, which differs from
     it by 1.3 %; its flux, and with it the cost that each step must lower, is exact.
 
@@ -99,14 +108,16 @@ def fit_levenberg_marquardt(
     Marquardt (1963), J. SIAM 11, 431; Nocedal & Wright, "Numerical Optimization", chapter 10.
     """
     prior = start if prior is None else prior
-    problem = _Problem(wavelength, flux, prior, pull, profile, transmission, wing_cut, device)
+    reachable = clip_unreachable(flux)
+    problem = _Problem(wavelength, reachable, prior, pull, profile, transmission, wing_cut, device)
     # Bands are narrow: threaded linear algebra waits for its threads far longer than it works.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _minimise(problem, start, n_epochs, tolerance)
+        lines, clone = _minimise(problem, start, n_epochs, tolerance)
+    return lines, float(np.sqrt(np.mean((clone - flux) ** 2)))
 
 
 def _minimise(problem, start, n_epochs, tolerance):
-    """Damped Gauss-Newton steps until one gains little; return lines and rms."""
+    """Damped Gauss-Newton steps until one gains little; return lines and their clone."""
     damping = np.full(len(start), _FIRST_DAMPING)
     lines = problem.bounded(start)
     state = problem.evaluate(lines)
@@ -130,9 +141,9 @@ def _minimise(problem, start, n_epochs, tolerance):
             break
         gain = state.cost - trial_state.cost
         lines, state = trial, trial_state
-        if gain <= tolerance * state.cost:
+        if gain <= tolerance * (state.cost - problem.unreachable_cost):
             break
-    return lines, float(np.sqrt(np.mean(state.residual**2)))
+    return lines, state.clone
 
 
 def line_information(wavelength, lines, *, profile, transmission, wing_cut=None, device="cpu"):
@@ -164,6 +175,60 @@ def line_information(wavelength, lines, *, profile, transmission, wing_cut=None,
     return information
 
 
+def measure_noise(flux):
+    """Estimate the standard deviation of white noise in a spectrum or a residual.
+
+    Parameters
+    ----------
+    flux : ndarray of shape (n_pixels,)
+        Flux or residual, dimensionless.
+
+    Returns
+    -------
+    float
+        From the median second difference, which sees noise, but hardly the smooth shapes of
+        resolved lines; noise that neighbouring pixels share is underestimated.
+    """
+    if len(flux) < 3:
+        return 0.0
+    return float(np.median(abs(np.diff(flux, 2))) * 1.4826 / math.sqrt(6.0))
+
+
+def clip_unreachable(flux):
+    """Cut off what no absorption line can reach: emission, and flux below zero.
+
+    Emission would pull the wings of all lines around it upwards without ever being described.
+    What noise, or a continuum that is a little off, can do to pixels at 1 is kept: a clip
+    there would deepen lines.
+
+    Parameters
+    ----------
+    flux : ndarray of shape (n_pixels,)
+        Normalised flux, dimensionless.
+
+    Returns
+    -------
+    ndarray of shape (n_pixels,)
+        Flux between 0 and 1, give or take 0.01 or five standard deviations of the noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx.lines.least_squares import clip_unreachable
+    >>> flux = np.ones(100)
+    >>> flux[10:13] = 0.5, 1.005, 3.0
+    >>> clip_unreachable(flux)[9:14]
+    array([1.   , 0.5  , 1.005, 1.01 , 1.   ])
+    """
+    margin = max(_CONTINUUM_MARGIN, _NOISE_MARGIN * measure_noise(flux))
+    return np.clip(flux, -margin, 1.0 + margin)
+
+
+def unreachable_squares(flux):
+    """Sum over pixels of what no absorption lines can reach, squared: flux above 1, or below 0."""
+    return float(np.sum((flux - np.clip(flux, 0.0, 1.0)) ** 2))
+
+
 def pull_scale(wavelength, center):
     """Return what one standard deviation of the pull means, for each line and parameter.
 
@@ -186,6 +251,92 @@ def pull_scale(wavelength, center):
     return np.column_stack([_PULL_SCALE_PIXELS * pixel, *logs])
 
 
+def line_parts(lines, profile):
+    """Lorentzian and Gaussian part of each line, and their derivatives by autodiff.
+
+    Parameters
+    ----------
+    lines : ndarray of shape (n_lines, 4)
+        Centre (Å), ln area (Å), ln sigma and ln gamma (Å).
+    profile : str
+        Shape of a line; the exact Voigt borrows the parts of its approximation.
+
+    Returns
+    -------
+    parts : ndarray of shape (n_lines, 4)
+        Area (Å) and half width (Å) of the Lorentzian, area (Å) and standard deviation (Å) of
+        the Gaussian.
+    chain : ndarray of shape (n_lines, 4, 3)
+        Derivatives of `parts` with respect to ln area, ln sigma and ln gamma.
+    """
+    import torch
+
+    logs = torch.tensor(lines[:, 1:]).requires_grad_()
+    approximate = "pseudo-voigt" if profile == "voigt" else profile
+    eta, half_width, sigma = components(approximate, logs[:, 1].exp(), logs[:, 2].exp())
+    area = logs[:, 0].exp()
+    parts = (area * eta, half_width, area * (1.0 - eta), sigma)
+    # Parts of one line depend on that line alone, so that sums separate again.
+    chain = [torch.autograd.grad(part.sum(), logs, retain_graph=True)[0] for part in parts]
+    return torch.stack(parts, dim=1).detach().numpy(), torch.stack(chain, dim=1).numpy()
+
+
+def window_reach(parts, pixel):
+    """How far from its centre each line changes the flux, in Å.
+
+    Parameters
+    ----------
+    parts : ndarray of shape (n_lines, 4)
+        From :func:`line_parts`.
+    pixel : ndarray of shape (n_lines,)
+        Pixel step at each line, Å.
+
+    Returns
+    -------
+    ndarray of shape (n_lines,)
+        Half width of its window in the Jacobian.
+    """
+    wing = np.sqrt(parts[:, 0] * parts[:, 1] / (math.pi * _WINDOW_DEPTH))
+    reach = np.clip(np.maximum(_WINDOW_SIGMAS * parts[:, 3], wing), 0.0, _LARGEST_REACH)
+    return np.maximum(reach, _SMALLEST_REACH_PIXELS * pixel)
+
+
+def line_bounds(wavelength, prior, profile):
+    """Bounds that keep every line near its place and every width above what a pixel tells.
+
+    Parameters
+    ----------
+    wavelength : ndarray of shape (n_pixels,)
+        Pixel centres in Å.
+    prior : ndarray of shape (n_lines, 4)
+        Centre (Å), ln area, ln sigma and ln gamma (Å) around which lines may move.
+    profile : str
+        Shape of a line.
+
+    Returns
+    -------
+    lower, upper : ndarrays of shape (n_lines, 4)
+        Bounds of each parameter.
+    """
+    pixel = np.interp(prior[:, 0], wavelength, np.gradient(wavelength))
+    fwhm = _FWHM_PER_SIGMA * line_parts(prior, profile)[0][:, 3]
+    reach = np.maximum(fwhm, 3.0 * pixel)
+    widest = min(_LARGEST_WIDTH, _LARGEST_PART * (wavelength[-1] - wavelength[0]))
+    constant = np.full(len(prior), 1.0)
+    lower = [
+        prior[:, 0] - reach,
+        constant * _LOG_AMPLITUDE_RANGE[0],
+        np.log(_LEAST_SIGMA_PIXELS * pixel),
+        np.log(_LEAST_GAMMA_PIXELS * pixel),
+    ]
+    upper = [
+        prior[:, 0] + reach,
+        constant * _LOG_AMPLITUDE_RANGE[1],
+        *[np.log(np.maximum(widest, pixel))] * 2,
+    ]
+    return np.column_stack(lower), np.column_stack(upper)
+
+
 class _State:
     """Clone, residual and cost of one set of parameters."""
 
@@ -198,27 +349,13 @@ class _Problem:
 
     def __init__(self, wavelength, flux, prior, pull, profile, transmission, wing_cut, device):
         self.wavelength, self.flux, self.prior = wavelength, flux, prior
+        # Emission must not make absorption look converged.
+        self.unreachable_cost = unreachable_squares(flux)
         self.profile, self.transmission = profile, transmission
         self.wing_cut, self.device = wing_cut, device
         self.pull_weight = (pull / pull_scale(wavelength, prior[:, 0])) ** 2
-        self.pixel = pixel = np.interp(prior[:, 0], wavelength, np.gradient(wavelength))
-        fwhm = _FWHM_PER_SIGMA * self.parts(prior)[0][:, 3]
-        reach = np.maximum(fwhm, 3.0 * pixel)
-        self.lower = np.column_stack(
-            [
-                prior[:, 0] - reach,
-                np.full(len(prior), _LOG_AMPLITUDE_RANGE[0]),
-                np.log(_LEAST_SIGMA_PIXELS * pixel),
-                np.log(_LEAST_GAMMA_PIXELS * pixel),
-            ]
-        )
-        self.upper = np.column_stack(
-            [
-                prior[:, 0] + reach,
-                np.full(len(prior), _LOG_AMPLITUDE_RANGE[1]),
-                *[np.full(len(prior), math.log(_LARGEST_WIDTH))] * 2,
-            ]
-        )
+        self.pixel = np.interp(prior[:, 0], wavelength, np.gradient(wavelength))
+        self.lower, self.upper = line_bounds(wavelength, prior, profile)
 
     def bounded(self, lines):
         """Lines with every parameter within its bounds."""
@@ -242,23 +379,6 @@ class _Problem:
         cost = np.sum(residual**2) + np.sum(self.pull_weight * (lines - self.prior) ** 2)
         return _State(clone, residual, cost)
 
-    def parts(self, lines):
-        """Lorentzian and Gaussian part of each line, and their derivatives by autodiff."""
-        import torch
-
-        logs = torch.as_tensor(lines[:, 1:]).clone().requires_grad_()
-        # The exact Voigt borrows the directions of its approximation.
-        profile = "pseudo-voigt" if self.profile == "voigt" else self.profile
-        eta, half_width, sigma = components(profile, logs[:, 1].exp(), logs[:, 2].exp())
-        area = logs[:, 0].exp()
-        parts = (area * eta, half_width, area * (1.0 - eta), sigma)
-        # Parts of one line depend on that line alone, so that sums separate again.
-        chain = [torch.autograd.grad(part.sum(), logs, retain_graph=True)[0] for part in parts]
-        return (
-            torch.stack(parts, dim=1).detach().numpy(),
-            torch.stack(chain, dim=1).numpy(),
-        )
-
     def linearise(self, lines, state, order):
         """Set up the normal equations at `lines`."""
         return _NormalEquations(self, lines, state, order)
@@ -275,10 +395,8 @@ class _NormalEquations:
         self.order = order
         wavelength = problem.wavelength
         center = np.ascontiguousarray(lines[order, 0])
-        parts, chain = problem.parts(lines[order])
-        wing = np.sqrt(parts[:, 0] * parts[:, 1] / (math.pi * _WINDOW_DEPTH))
-        reach = np.clip(np.maximum(_WINDOW_SIGMAS * parts[:, 3], wing), 0.0, _LARGEST_REACH)
-        reach = np.maximum(reach, _SMALLEST_REACH_PIXELS * problem.pixel[order])
+        parts, chain = line_parts(lines[order], problem.profile)
+        reach = window_reach(parts, problem.pixel[order])
         start = np.searchsorted(wavelength, center - reach)
         stop = np.searchsorted(wavelength, center + reach)
         first = np.concatenate([[0], np.cumsum(stop - start)])
@@ -359,7 +477,7 @@ class _NormalEquations:
         def precondition(vector):
             return cho_solve_banded((factor, True), vector, check_finite=False)
 
-        step = _conjugate_gradients(multiply, precondition, -self.gradient.ravel())
+        step = conjugate_gradients(multiply, precondition, -self.gradient.ravel())
         unsorted = np.empty((len(self.order), 4))
         unsorted[self.order] = step.reshape(-1, 4)
         return unsorted
@@ -380,15 +498,15 @@ class _NormalEquations:
         return unsorted
 
 
-def _conjugate_gradients(multiply, precondition, right):
+def conjugate_gradients(multiply, precondition, right, *, n_steps=12, tolerance=1e-3):
     """Preconditioned conjugate gradients, started from the preconditioner's answer."""
     solution = precondition(right)
     residual = right - multiply(solution)
     scale = abs(right @ solution)
     direction = preconditioned = precondition(residual)
     measure = residual @ preconditioned
-    for _ in range(_CG_STEPS):
-        if not measure > _CG_TOLERANCE * scale:
+    for _ in range(n_steps):
+        if not measure > tolerance * scale:
             break
         product = multiply(direction)
         length = measure / (direction @ product)
