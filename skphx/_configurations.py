@@ -74,7 +74,7 @@ def make_stellar_estimator(
     identity of a line   its detected pixel              one list for all, grown
     along the grid       independent clones              pulled to smooth surfaces
     missing line         ln a = -1000, then dropped      fades
-    interpolation        linear                          cubic
+    interpolation        linear                          what predicts left-out nodes best
     residual of clones   ignored                         interpolated and added
     search               100 random and 20 guided        100 random, least squares
     ==================== =============================== ================================
@@ -145,7 +145,7 @@ CONFIGURATIONS = {
     "default": {
         "continuum": {},
         "cloner": {},
-        "manifold": {"interpolation": "cubic", "missing": "fade", "residual": True},
+        "manifold": {"interpolation": "auto", "missing": "fade", "residual": True},
         "search": {"n_calls": 100, "n_initial_points": 100, "refine": True},
     },
 }

@@ -14,9 +14,8 @@ from sklearn.utils.validation import check_is_fitted, check_scalar, validate_dat
 
 from skphx._restore import restore_on_failure
 from skphx._validation import check_wavelength
-from skphx.grids import make_grid, smooth_along_grid
+from skphx.grids import make_grid, smooth_surface
 from skphx.grids._axis import NODES_NEEDED
-from skphx.lines import pull_scale
 from skphx.lines.table import LINE_PARAMETERS, LineTable
 from skphx.manifolds import (
     NodeContinua,
@@ -30,6 +29,8 @@ from skphx.manifolds import (
 from skphx.manifolds.held_out import INTERPOLATIONS, SOFTENINGS, flux_error_between_nodes
 
 MEDIA = ("air", "vacuum")
+# Steps of each node's fit alone, from the lines of the nearest seed, and near the surfaces.
+_N_EPOCHS_ALONE, _N_EPOCHS_PULLED = 10, 3
 # A line whose optical depth stays below this everywhere in a window does not matter there.
 _NEGLIGIBLE_DEPTH = 1e-6
 
@@ -59,12 +60,14 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
     parameter_names : sequence of str or None, default=("teff", "logg", "feh")
         One name a column of `parameters`; None stands for x0, x1, .... The column ``"teff"``,
         in K, is what is routed to the cloner.
-    smoothness : float, default=0.1
-        With a cloner that grows its list of lines, how strongly the lines of each node are
-        pulled to a smooth surface through those of all nodes: a flux error of this size in one
-        pixel weighs as much as a factor e in a width. 0 leaves every node's lines as cloned.
-    n_sweeps : int, default=4
-        How often the surfaces are renewed and all nodes fitted again.
+    smoothness : float, default=0.3
+        With a cloner that grows its list of lines, how smooth their parameters are along the
+        grid. All nodes are fitted together with surfaces whose curvature costs this much, and
+        then each node alone, pulled to them as strongly: a flux error of this size in one pixel
+        weighs as much as a factor e in a width. With the residual, smooth lines predict best;
+        lines alone want some 0.01. 0 leaves every node's lines as cloned.
+    n_sweeps : int, default=1
+        How often the surfaces and then the nodes are fitted.
     residual : bool, default=True
         Keep what the clones leave of the spectra at the nodes, interpolate it alike, and add
         it, so that the emulator is exact at the nodes. False is the paper's emulator of lines
@@ -168,8 +171,8 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         missing="fade",
         parameter_names=("teff", "logg", "feh"),
         *,
-        smoothness=0.1,
-        n_sweeps=4,
+        smoothness=0.3,
+        n_sweeps=1,
         residual=True,
         softening="auto",
         residual_tolerance=1e-6,
@@ -240,6 +243,65 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         self.selected_pixels_ = None
         return self
 
+    @restore_on_failure
+    def fit_lines(self, X, table):
+        """Take lines that were cloned before, in place of spectra.
+
+        This is how published clones become an emulator, such as an archive of state
+        dictionaries (:meth:`skphx.lines.LineTable.from_state_dict`). There is no residual and
+        no continuum, for there are no spectra.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_nodes, n_parameters)
+            Stellar parameters of the nodes, columns as `parameter_names`.
+        table : LineTable
+            Lines of each node, in the same order; `identity` counts in one list for all.
+            Values are kept in single precision, centres to 1e-8 Å.
+
+        Returns
+        -------
+        self : LineManifoldRegressor
+            The fitted emulator.
+
+        Raises
+        ------
+        ValueError
+            If the numbers of nodes differ, the cloner has no wavelengths or more steps than
+            one, or `interpolation` is "auto", which needs spectra.
+        """
+        self._check_parameters()
+        if self.interpolation == "auto":
+            raise ValueError(
+                "interpolation='auto' leaves spectra out to choose, and fit_lines has none; "
+                "name a kind."
+            )
+        X = validate_data(self, X, dtype=np.float64)
+        if table.n_spectra != len(X):
+            raise ValueError(
+                f"table holds the lines of {table.n_spectra} nodes but X has {len(X)} rows; "
+                f"give one row of parameters a node."
+            )
+        self.presence_grid_ = self._make_grid(X, "linear")
+        self._check_order(self.presence_grid_.axes)
+        self.grid_ = self._make_grid(X, self.interpolation)
+        self.interpolation_, self.softening_ = self.interpolation, np.inf
+        self.cloner_ = clone(self.cloner)
+        if isinstance(self.cloner_, Pipeline):
+            raise ValueError(
+                "cloner must be a VoigtCloner alone: lines are of normalised spectra already; "
+                "give LineManifoldRegressor the last step of the Pipeline."
+            )
+        n_lines = int(table.identity.max(initial=-1)) + 1
+        self.node_lines_ = NodeLines.from_table(table, n_lines, missing=self.missing)
+        self.cloner_.take_list(self.node_lines_.centers)
+        self.wavelength_ = self.cloner_.wavelength_
+        self.held_out_errors_ = np.full((1, 1), np.nan)
+        self.clone_rms_ = np.full(len(X), np.nan)
+        self.node_residuals_ = self.node_continua_ = None
+        self.flux_error_ = self.selected_pixels_ = None
+        return self
+
     @property
     def lines_(self):
         """Lines of all nodes, NaN where absent."""
@@ -274,10 +336,7 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
             If a point lies outside the grid and `extrapolate` is "error".
         """
         points = self._points(X)
-        lines, _ = self.node_lines_.at(
-            self.grid_.weights(points), self.presence_grid_.weights(points)
-        )
-        return lines.reshape(len(points), -1)
+        return self._lines(points, self.grid_.weights(points)).reshape(len(points), -1)
 
     def predict(self, X, *, absolute=False):
         """Emulate the spectra at given stellar parameters.
@@ -302,8 +361,7 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         """
         points = self._points(X)
         weights = self.grid_.weights(points)
-        lines, _ = self.node_lines_.at(weights, self.presence_grid_.weights(points))
-        flux = self._render(lines)
+        flux = self._render(self._lines(points, weights))
         if self.node_residuals_ is not None:
             z = to_growth(flux, self.softening_) + self.node_residuals_.at(weights)
             flux = from_growth(z, self.softening_)
@@ -561,14 +619,17 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
             lines = voigt_cloner.fit_transform(spectra)
             return lines.reshape(len(spectra), voigt_cloner.n_lines_, len(LINE_PARAMETERS))
         voigt_cloner.fit(spectra)
-        return smooth_along_grid(
-            lambda start, prior: voigt_cloner.refit(spectra, start, prior, pull=self.smoothness),
-            parameters,
-            voigt_cloner.nearest_seed_lines(spectra),
-            scale=pull_scale(voigt_cloner.wavelength_, voigt_cloner.line_centers_),
-            pull=self.smoothness,
-            n_sweeps=self.n_sweeps,
+        start = voigt_cloner.nearest_seed_lines(spectra)
+        lines, _ = voigt_cloner.refit(
+            spectra, start, start, pull=voigt_cloner.pull, n_epochs=_N_EPOCHS_ALONE
         )
+        surface = smooth_surface(parameters)
+        basis, penalty = surface.basis(parameters), self.smoothness * surface.curvature()
+        for _ in range(self.n_sweeps):
+            lines = voigt_cloner.fit_surfaces(spectra, lines, basis, penalty)
+        # No step: the archive and the quality table show what came out.
+        lines, _ = voigt_cloner.refit(spectra, lines, lines, pull=self.smoothness, n_epochs=0)
+        return lines
 
     def _keep_residual(self, normalised, clones):
         """Remember what the clones miss, and how much that is."""
@@ -626,6 +687,12 @@ class LineManifoldRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return self.grid_.resolve_outside(X, self.extrapolate)
+
+    def _lines(self, points, weights):
+        """Lines at points of which the weights are known."""
+        is_linear = self.interpolation_ == "linear"
+        presence = weights if is_linear else self.presence_grid_.weights(points)
+        return self.node_lines_.at(weights, presence)[0]
 
     def _lines_and_tangents(self, points):
         """Lines at points, and their derivatives with respect to each parameter."""

@@ -126,7 +126,7 @@ class TestCrossValidation:
             emulator,
             {
                 "cloner__voigtcloner__prominence": [0.02, 0.9],
-                "interpolation": ["linear", "cubic"],
+                "interpolation": ["linear", "auto"],
                 "residual": [False],
                 "smoothness": [0],
             },
@@ -217,9 +217,8 @@ class TestFiles:
         path = tmp_path / "emulator.joblib"
         joblib.dump(fitted_emulator, path)
         arrays = [
-            fitted_emulator.lines_,
-            fitted_emulator.present_,
-            fitted_emulator.residual_,
+            fitted_emulator.node_lines_.values,
+            fitted_emulator.node_residuals_.components,
             fitted_emulator._line_cloner().seed_spectra_,
             fitted_emulator._line_cloner().seed_lines_,
         ]
@@ -229,7 +228,7 @@ class TestFiles:
         path = tmp_path / "emulator.joblib"
         joblib.dump(fitted_emulator, path)
         mapped = joblib.load(path, mmap_mode="r")
-        assert isinstance(mapped.lines_, np.memmap)
+        assert isinstance(mapped.node_lines_.values, np.memmap)
         np.testing.assert_array_equal(
             mapped.predict(held_out.parameters), fitted_emulator.predict(held_out.parameters)
         )

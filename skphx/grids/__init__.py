@@ -13,22 +13,26 @@ array([2.5])
 """
 
 from skphx.grids._base import NodeGrid
+from skphx.grids._doctor import diagnose_grid
 from skphx.grids._filled import FilledGrid
+from skphx.grids._findings import Finding, GridReport
 from skphx.grids._make import make_grid
 from skphx.grids._nodes import check_nodes, lattice_of
 from skphx.grids._rectilinear import RectilinearGrid
 from skphx.grids._scattered import ScatteredGrid
-from skphx.grids._smoothing import smooth_along_grid
-from skphx.grids._surface import PolynomialSurface
+from skphx.grids._surface import PolynomialSurface, smooth_surface
 
 __all__ = [
     "FilledGrid",
+    "Finding",
+    "GridReport",
     "NodeGrid",
     "PolynomialSurface",
     "RectilinearGrid",
     "ScatteredGrid",
     "check_nodes",
+    "diagnose_grid",
     "lattice_of",
     "make_grid",
-    "smooth_along_grid",
+    "smooth_surface",
 ]

@@ -5,6 +5,34 @@ from itertools import product
 import numpy as np
 from numpy.polynomial import legendre
 
+# Planes are held back this much, relative to parabolas: only so that nothing is singular.
+_PLANE = 0.01
+# Largest total degree of surfaces, and of one parameter by the number of its values.
+_DEGREE, _LONG_AXIS = 4, 6
+
+
+def smooth_surface(parameters):
+    """Choose the surface that suits the nodes of a grid.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_nodes, n_parameters)
+        The nodes.
+
+    Returns
+    -------
+    PolynomialSurface
+        Of total degree 4, or less where the nodes are too few for its terms; cubic at most
+        along a parameter of fewer than six values.
+    """
+    n_values = [len(np.unique(column)) for column in parameters.T]
+    largest = [_DEGREE if n >= _LONG_AXIS else _DEGREE - 1 for n in n_values]
+    for degree in range(_DEGREE, 0, -1):
+        surface = PolynomialSurface(parameters, degree, largest)
+        if len(surface.exponents) <= len(parameters):
+            return surface
+    return PolynomialSurface(parameters, 0)
+
 
 class PolynomialSurface:
     """Weighted polynomial fits of many quantities over the parameters, all at once.
@@ -18,6 +46,8 @@ class PolynomialSurface:
         The nodes.
     degree : int
         Largest total degree; along a parameter with n distinct values at most n - 1.
+    largest : sequence of int or None
+        Largest degree along each parameter.
 
     Attributes
     ----------
@@ -35,10 +65,13 @@ class PolynomialSurface:
     array([[3.]])
     """
 
-    def __init__(self, parameters, degree):
+    def __init__(self, parameters, degree, largest=None):
         self.low, self.high = parameters.min(axis=0), parameters.max(axis=0)
         n_values = [len(np.unique(column)) for column in parameters.T]
-        ranges = [range(min(degree, n - 1) + 1) for n in n_values]
+        largest = [degree] * len(n_values) if largest is None else largest
+        ranges = [
+            range(min(degree, n - 1, most) + 1) for n, most in zip(n_values, largest, strict=True)
+        ]
         exponents = [powers for powers in product(*ranges) if sum(powers) <= degree]
         self.exponents = np.array(sorted(exponents, key=lambda powers: (sum(powers), powers)))
         self.parameters = parameters
@@ -62,6 +95,17 @@ class PolynomialSurface:
         for column, powers in zip(unit.T, self.exponents.T, strict=True):
             terms *= legendre.legvander(column, powers.max())[:, powers]
         return terms
+
+    def curvature(self):
+        """How much each term bends a surface: 0 for the constant, little for planes.
+
+        Returns
+        -------
+        ndarray of shape (n_terms,)
+            Weight of each term in a penalty on bending.
+        """
+        degree = self.exponents.sum(axis=1)
+        return np.where(degree > 1, degree - 1.0, _PLANE * degree)
 
     def fit(self, values, weights, *, ridge=1e-2):
         """Fit every quantity by weighted least squares.

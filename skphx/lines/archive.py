@@ -238,10 +238,11 @@ class LineArchive:
         key : str
             From :meth:`key`.
         fit : dict
-            ``lines`` of shape (n_lines, 4), ``rms``, ``seconds``, and more arrays.
+            ``lines`` of shape (n_lines, 4), or (n_spectra, n_lines, 4) of a window of all
+            spectra, ``rms``, ``seconds``, and more arrays.
         """
         # The number by itself: a look at the quality must not read all lines.
-        write_arrays(self._unit(key), key, {**fit, "n_lines": len(fit["lines"])})
+        write_arrays(self._unit(key), key, {**fit, "n_lines": fit["lines"].shape[-2]})
 
     def begin_pass(self, keys):
         """Declare which fits of the nodes are from now on the latest.
@@ -478,9 +479,9 @@ class LineArchive:
         if missing:
             raise ValueError(damaged(file, f"it lacks {sorted(missing)}"))
         lines = fit.get("lines", np.empty((0, len(LINE_PARAMETERS))))
-        shaped = lines.ndim == 2 and lines.shape[1] == len(LINE_PARAMETERS)
+        shaped = lines.ndim in (2, 3) and lines.shape[-1] == len(LINE_PARAMETERS)
         if not shaped or not np.isfinite(lines).all():
-            raise ValueError(damaged(file, "its lines are no finite (n_lines, 4)"))
+            raise ValueError(damaged(file, "its lines are no finite (..., n_lines, 4)"))
         return fit
 
 

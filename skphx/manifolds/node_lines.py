@@ -171,7 +171,8 @@ class NodeLines:
         weights : csr_array of shape (n_points, n_nodes)
             Weights of the nodes at the points.
         presence_weights : csr_array of shape (n_points, n_nodes)
-            Weights of linear interpolation there, by which lines fade.
+            Weights of linear interpolation there, by which lines fade; the same object where
+            the interpolation is linear.
         weights_jacobian, presence_jacobian : list of csr_array, or None
             Derivatives of both with respect to each parameter.
 
@@ -208,15 +209,27 @@ class NodeLines:
 
     def _sums(self, weights):
         """Weighted sums over the nodes that have a line: of ones, and of the four values."""
-        shape = (self.n_nodes, self.n_lines)
-        ones = np.ones(len(self.identity), dtype=self.values.dtype)
-        covered = weights @ sparse.csr_array((ones, self.identity, self.offsets), shape=shape)
+        weights = sparse.csr_array(weights)
+        # Only the nodes with any weight are read: a few of thousands, which may lie in a file.
+        nodes, place = np.unique(weights.indices, return_inverse=True)
+        near = sparse.csr_array(
+            (weights.data, place.reshape(-1), weights.indptr),
+            shape=(weights.shape[0], len(nodes)),
+        )
+        begin, end = self.offsets[nodes], self.offsets[nodes + 1]
+        indptr = np.concatenate([[0], np.cumsum(end - begin)])
+        rows = np.concatenate([np.arange(a, b) for a, b in zip(begin, end, strict=True)] or [[]])
+        rows = rows.astype(np.intp)
+        identity, values = self.identity[rows], self.values[rows].astype(np.float64)
+        shape = (len(nodes), self.n_lines)
+
+        def summed(column):
+            return (near @ sparse.csr_array((column, identity, indptr), shape=shape)).toarray()
+
         sums = np.empty((weights.shape[0], self.n_lines, len(LINE_PARAMETERS)))
         for column in range(len(LINE_PARAMETERS)):
-            values = np.ascontiguousarray(self.values[:, column])
-            at_nodes = sparse.csr_array((values, self.identity, self.offsets), shape=shape)
-            sums[..., column] = (weights @ at_nodes).toarray()
-        return covered.toarray().astype(np.float64), sums
+            sums[..., column] = summed(values[:, column])
+        return summed(np.ones(len(rows))), sums
 
     def _ragged_at(self, weights, presence_weights, weights_jacobian, presence_jacobian):
         """Lines at points where nodes may lack them.
@@ -225,7 +238,9 @@ class NodeLines:
         have it, so that the shape of a line comes from where it was seen.
         """
         share, sums = self._sums(weights)
-        covered, cell_sums = self._sums(presence_weights)
+        covered, cell_sums = share, sums
+        if presence_weights is not weights:
+            covered, cell_sums = self._sums(presence_weights)
         # Sums of weights that cancel leave rounding behind.
         absent = covered <= 1e-12
         safe = np.where(absent, 1.0, covered)
@@ -245,7 +260,9 @@ class NodeLines:
             tangents, weights_jacobian, presence_jacobian, strict=True
         ):
             share_change, sums_change = self._sums(by_weights)
-            covered_change, cell_change = self._sums(by_presence)
+            covered_change, cell_change = share_change, sums_change
+            if by_presence is not by_weights:
+                covered_change, cell_change = self._sums(by_presence)
             mean_change = (cell_change - mean * covered_change[..., None]) / safe[..., None]
             tangent[:] = sums_change - share_change[..., None] * mean
             tangent += (1.0 - share)[..., None] * mean_change
