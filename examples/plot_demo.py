@@ -82,14 +82,15 @@ say(
     "   Each spectrum is divided by the blackbody of its Teff, by its 99th percentile and by a\n"
     "   polynomial continuum. Then its lines are detected, and the centre, strength and two\n"
     "   widths of every line are fitted until the sum of lines, the clone, matches the spectrum.\n"
-    "   All spectra are gone through several times (a progress bar each), for their lines are\n"
-    "   to change smoothly from node to node."
+    "   One list of lines grows at the spectra that differ most and is fitted to every spectrum,\n"
+    "   then to all of them together, so that each line changes smoothly from node to node (a\n"
+    "   progress bar each)."
 )
 clock = time.perf_counter()
 emulator.fit(grid.parameters, grid.spectra)
 n_nodes, n_lines = emulator.present_.shape
 everywhere = int(emulator.present_.all(axis=0).sum())
-faint = n_lines - int(emulator.present_.all(axis=0).sum())
+faint = n_lines - everywhere
 say(
     f"   Done in {time.perf_counter() - clock:.0f} s: {n_lines} lines"
     + (f", {faint} of which some nodes lack. " if faint else ", the same at every node. ")

@@ -222,8 +222,8 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If a parameter is out of its range, `wavelength` does not fit the spectra, a
-            spectrum is not finite or nowhere positive, or `archive` is damaged or belongs to
-            other spectra or settings.
+            spectrum is not finite, negative or far from a continuum of 1, or `archive` is
+            damaged or belongs to other spectra or settings.
         """
         self._fit(X)
         return self
@@ -545,6 +545,7 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
         check_scalar(self.edge, "edge", (float, int), min_val=0)
         if self.wing_cut is not None:
             check_scalar(self.wing_cut, "wing_cut", int, min_val=2)
+        _check_device(self.device)
         if not isinstance(self.archive, str | PathLike | None):
             raise TypeError(
                 f"archive must be the path of a folder or None, got {type(self.archive).__name__}."
@@ -707,6 +708,20 @@ class VoigtCloner(TransformerMixin, BaseEstimator):
             "transmission": self.transmission,
             "wing_cut": self.wing_cut,
         }
+
+
+def _check_device(device):
+    """Refuse a device that torch does not know or this machine does not have."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device must name a torch device of this machine, such as 'cpu', got {device!r}: "
+            f"{reason}"
+        ) from error
 
 
 def _dense_table(fits):

@@ -106,6 +106,12 @@ def validate_spectra(estimator, X, *, reset, dtype=np.float64, **options):
     ValueError
         If shape or values are wrong.
     """
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"X must hold flux at every pixel, but {np.ma.count_masked(X)} of its {X.size} pixels "
+            f"are masked, and a mask would be lost; leave these spectra out, or interpolate over "
+            f"the masked pixels first."
+        )
     X = validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, **options)
     # A sum tells in one pass and without a copy; only where it is odd all pixels are looked at.
     with np.errstate(all="ignore"):
