@@ -5,9 +5,16 @@ from abc import ABC, abstractmethod
 import numpy as np
 from scipy.spatial import cKDTree
 
-from skphx.grids._nodes import N_LISTED, SAME_VALUE, check_nodes, format_node, lattice_of
+from skphx.grids._nodes import (
+    N_LISTED,
+    SAME_VALUE,
+    check_nodes,
+    format_node,
+    lattice_of,
+    spacing_of,
+)
 
-INTERPOLATIONS = ("linear", "hermite", "cubic")
+INTERPOLATIONS = ("linear", "hermite", "cubic", "radial")
 OUTSIDE_RULES = ("error", "clip", "nearest")
 
 
@@ -46,11 +53,12 @@ class NodeGrid(ABC):
         If the nodes are unusable, see `check_nodes`, or two of them are the same.
     """
 
+    # Kinds of interpolation that the class can do.
+    kinds = ("linear", "hermite", "cubic")
+
     def __init__(self, nodes, parameter_names=None, interpolation="linear"):
-        if interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f"interpolation must be one of {INTERPOLATIONS}, got {interpolation!r}."
-            )
+        if interpolation not in self.kinds:
+            raise ValueError(f"interpolation must be one of {self.kinds}, got {interpolation!r}.")
         self.interpolation = interpolation
         self.nodes, self.parameter_names = check_nodes(nodes, parameter_names)
         self.axes, self.positions = lattice_of(self.nodes)
@@ -104,19 +112,7 @@ class NodeGrid(ABC):
         The median step of the axis; where nodes share no values, as in a random cloud, the
         step that as many nodes on a lattice would have.
         """
-        scale = np.ones(self.n_parameters)
-        varying = [column for column, axis in enumerate(self.axes) if len(axis) > 1]
-        n_cells = np.prod([float(len(self.axes[column])) for column in varying])
-        # A cloud has far more distinct values than a lattice of as many nodes.
-        is_cloud = len(varying) > 1 and n_cells > 8.0 * self.n_nodes
-        for column in varying:
-            axis = self.axes[column]
-            if is_cloud:
-                n_steps = max(self.n_nodes ** (1.0 / len(varying)) - 1.0, 1.0)
-                scale[column] = (axis[-1] - axis[0]) / n_steps
-            else:
-                scale[column] = np.median(np.diff(axis))
-        return scale
+        return spacing_of(self.axes, self.n_nodes)
 
     @abstractmethod
     def weights(self, points):

@@ -128,3 +128,41 @@ def lattice_of(nodes):
         axes.append(distinct[starts])
         positions[:, column] = (np.cumsum(starts) - 1)[place]
     return axes, positions
+
+
+def spacing_of(axes, n_nodes):
+    """Typical node spacing of each parameter.
+
+    Parameters
+    ----------
+    axes : list of ndarray of shape (n_values,)
+        Increasing distinct values of each parameter.
+    n_nodes : int
+        Number of nodes.
+
+    Returns
+    -------
+    ndarray of shape (n_parameters,)
+        The median step of the axis, 1 for a lone value; where nodes share no values, as in a
+        random cloud, the step that as many nodes on a lattice would have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx.grids._nodes import spacing_of
+    >>> spacing_of([np.array([5000.0, 5500.0, 6000.0]), np.array([4.5])], n_nodes=3)
+    array([500.,   1.])
+    """
+    scale = np.ones(len(axes))
+    varying = [column for column, axis in enumerate(axes) if len(axis) > 1]
+    n_cells = np.prod([float(len(axes[column])) for column in varying])
+    # A cloud has far more distinct values than a lattice of as many nodes.
+    is_cloud = len(varying) > 1 and n_cells > 8.0 * n_nodes
+    for column in varying:
+        axis = axes[column]
+        if is_cloud:
+            n_steps = max(n_nodes ** (1.0 / len(varying)) - 1.0, 1.0)
+            scale[column] = (axis[-1] - axis[0]) / n_steps
+        else:
+            scale[column] = np.median(np.diff(axis))
+    return scale
