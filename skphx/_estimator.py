@@ -26,6 +26,7 @@ from skphx.inference import (
     resolve_priors,
 )
 from skphx.inference._emulation import emulate
+from skphx.inference.surrogate import NodeSpectra, emulate_nodes
 
 # Templates of a long spectrum take long: no more samples than this are emulated for them, and
 # no fewer templates than this.
@@ -70,6 +71,9 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
     error_ : EmulatorError or None
         How the emulator errs between its nodes, see :func:`skphx.inference.emulator_error`;
         None where it states no error.
+    surrogate_ : NodeSpectra or None
+        The emulator's nodes, interpolated as they are: searches follow it to where the
+        emulator itself needs a few steps only. None where its spectra take over a gigabyte.
     n_features_in_ : int
         Number of pixels.
 
@@ -171,7 +175,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
                 f"resample the spectra to emulator.wavelength_."
             )
         self._boxes(None, 1)
-        self.error_ = emulator_error(self.emulator_)
+        self._emulate_nodes()
         return self
 
     def predict(self, X, bounds=None, priors=None, sigma=None):
@@ -220,13 +224,17 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
             )
         random = check_random_state(self.random_state)
         problem = NearestSpectra(self.emulator_, X, sigma, priors)
+        # The paper's search is one of evaluations of the emulator: nothing stands in for it.
+        quick = problem
+        if self.refine and self.surrogate_ is not None:
+            quick = NearestSpectra(self.surrogate_, X, sigma, priors, normalizer=self.emulator_)
         shared = None
         if (boxes == boxes[0]).all():
             points = self._inside(draw_points(boxes[0], self.n_initial_points, random))
-            shared = points, emulate(self.emulator_, points)
+            shared = points, emulate(quick.emulator, points)
         seeds = random.randint(np.iinfo(np.int32).max, size=len(X))
         searched = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(self._search_one)(problem, row, boxes[row], seeds[row], shared)
+            delayed(self._search_one)(quick, row, boxes[row], seeds[row], shared)
             for row in range(len(X))
         )
         progress = tqdm(
@@ -236,7 +244,10 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         if not self.refine:
             return self._inside(starts[:, 0])
         # What was compared is the emulator at the edge of its nodes, not the point beyond.
-        return self._inside(self._refine(problem, boxes, starts))
+        ends = self._refine(quick, boxes, starts)
+        if quick is not problem:
+            ends = self._refine(problem, boxes, ends[:, None])
+        return self._inside(ends)
 
     def infer(
         self,
@@ -356,6 +367,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
             n_starts=self.n_starts,
             n_jobs=self.n_jobs,
             error=self.error_,
+            surrogate=self.surrogate_,
             finish=finish,
         )
         return results[0] if alone else results
@@ -391,7 +403,7 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         estimator.emulator_ = emulator
         estimator.n_features_in_ = len(emulator.wavelength_)
         estimator._boxes(None, 1)
-        estimator.error_ = emulator_error(emulator)
+        estimator._emulate_nodes()
         return estimator
 
     def compile(self, **settings):
@@ -434,6 +446,12 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         check_scalar(self.n_initial_points, "n_initial_points", int, min_val=1)
         check_scalar(self.n_calls, "n_calls", int, min_val=self.n_initial_points)
         check_scalar(self.n_starts, "n_starts", int, min_val=1)
+
+    def _emulate_nodes(self):
+        """Learn from the nodes' spectra how the emulator errs, and what can stand in for it."""
+        spectra = emulate_nodes(self.emulator_)
+        self.error_ = emulator_error(self.emulator_, spectra)
+        self.surrogate_ = None if spectra is None else NodeSpectra.of(self.emulator_, spectra)
 
     def _boxes(self, bounds, n_spectra):
         grid = self.emulator_.grid_

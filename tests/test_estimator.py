@@ -78,7 +78,8 @@ def test_refinement_and_guided_evaluations_only_ever_help(fit, held_out, loss):
     spectra = held_out.spectra
     assert (loss(spectra, guided) <= loss(spectra, random)).all()
     assert (loss(spectra, refined) < loss(spectra, random)).all()
-    assert (loss(spectra, more_starts) <= loss(spectra, refined)).all()
+    # Starts of one valley end at one bottom, up to rounding.
+    assert (loss(spectra, more_starts) <= (1 + 1e-5) * loss(spectra, refined)).all()
     # Of random points the best one is taken, not any.
     points = fit(refine=False, n_calls=1, n_initial_points=1).predict(spectra)
     assert (loss(spectra, random) < loss(spectra, points)).any()
@@ -229,3 +230,16 @@ def test_a_frozen_emulator_keeps_its_state(emulator, fitted_emulator, grid):
         grid.normalised[:2], grid.parameters[:2]
     )
     assert fitted_emulator.node_lines_ is before
+
+
+def test_the_stand_in_only_shortens_the_way(fit, emulator, held_out):
+    estimator = fit()
+    found = estimator.predict(held_out.spectra)
+    stand_in = estimator.surrogate_
+    # It is exact at the nodes, up to what its components leave out.
+    nodes = stand_in.grid_.nodes
+    np.testing.assert_allclose(stand_in.predict(nodes), emulator.predict(nodes), atol=2e-3)
+    estimator.surrogate_ = None
+    without = estimator.predict(held_out.spectra)
+    np.testing.assert_allclose(found[:, 0], without[:, 0], atol=0.5)
+    np.testing.assert_allclose(found[:, 1:], without[:, 1:], atol=1e-3)

@@ -21,6 +21,7 @@ from skphx.inference.result import FLAGS, InferenceResult
 from skphx.inference.sampling import PosteriorSampler
 from skphx.inference.search import draw_points, gp_search
 from skphx.inference.stars import Observing, infer_stars
+from skphx.inference.surrogate import NodeSpectra, emulate_nodes
 
 __all__ = [
     "FLAGS",
@@ -29,6 +30,7 @@ __all__ = [
     "EmulatorError",
     "InferenceResult",
     "NearestSpectra",
+    "NodeSpectra",
     "Observing",
     "PosteriorSampler",
     "Refinement",
@@ -36,6 +38,7 @@ __all__ = [
     "compare_emulators",
     "compile_emulator",
     "draw_points",
+    "emulate_nodes",
     "emulator_error",
     "gp_search",
     "infer_stars",

@@ -8,6 +8,7 @@ from skphx._validation import check_wavelength
 from skphx.grids import make_grid
 from skphx.inference._emulation import emulate
 from skphx.inference.emulator_error import emulator_error
+from skphx.inference.surrogate import principal_components
 from skphx.observing import LightPath, ObservedSpectrum
 from skphx.observing._kernels import SPEED_OF_LIGHT, variance_of_resolution
 
@@ -274,7 +275,7 @@ def compile_emulator(
         )
 
     spectra = blurred(nodes)
-    mean, components = _principal_components(spectra, tolerance)
+    mean, components = principal_components(spectra, tolerance)
     coefficients = (spectra - mean) @ components.T
     compiled = CompiledEmulator(
         see.wavelength,
@@ -341,24 +342,3 @@ def _lattice_axis(axis, low, high, n_between):
     parts = np.linspace(0.0, 1.0, n_between + 1, endpoint=False)
     between = values[:-1, None] + np.diff(values)[:, None] * parts
     return np.append(between.ravel(), high)
-
-
-def _principal_components(spectra, tolerance):
-    """Mean, and as many components as leave no spectrum with a larger rms than `tolerance`."""
-    mean = spectra.mean(axis=0)
-    away = spectra - mean
-    if len(away) > away.shape[1]:
-        _, vectors = np.linalg.eigh(away.T @ away)
-        components = vectors[:, ::-1].T
-    else:
-        values, vectors = np.linalg.eigh(away @ away.T)
-        values, vectors = values[::-1], vectors[:, ::-1]
-        kept = values > 1e-14 * max(values[0], np.finfo(float).tiny)
-        components = (vectors[:, kept] / np.sqrt(values[kept])).T @ away
-    coefficients = away @ components.T
-    total = (away**2).sum(axis=1)
-    left = total[:, None] - np.cumsum(coefficients**2, axis=1)
-    worst = np.sqrt(np.maximum(left, 0.0).max(axis=0, initial=0.0) / away.shape[1])
-    enough = np.flatnonzero(worst <= tolerance)
-    n_components = len(components) if len(enough) == 0 else enough[0] + 1
-    return mean, np.ascontiguousarray(components[:n_components])

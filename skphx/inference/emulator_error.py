@@ -5,16 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skphx.grids import make_grid
-from skphx.inference._emulation import emulate
 from skphx.inference.observed import to_natural
+from skphx.inference.surrogate import emulate_nodes
 from skphx.manifolds.held_out import plane_splits
 
 # Numbers kept of the errors' spectra, and the most and fewest of these an axis.
 _MOST_NUMBERS = 2_000_000
 _MOST_SPECTRA = 12
 _FEWEST_SPECTRA = 2
-# Nodes emulated at once.
-_BLOCK = 64
 # How much smaller squared errors are in gaps half as wide, where the grid does not tell: as those
 # of a parabola; and what can be believed of what it tells.
 _USUAL_RATIO = 16.0
@@ -105,7 +103,7 @@ class EmulatorError:
         return np.sqrt((weight[:, None] * seen**2).sum(axis=0))
 
 
-def emulator_error(emulator):
+def emulator_error(emulator, flux=None):
     """Find out how an emulator errs between its nodes.
 
     Planes of nodes are left out and interpolated from the others: that tells how errors look,
@@ -116,11 +114,14 @@ def emulator_error(emulator):
     ----------
     emulator : estimator
         Fitted; where it has an ``error_``, that is taken.
+    flux : ndarray of shape (n_nodes, n_pixels) or None
+        What it emulates at its nodes; None emulates them.
 
     Returns
     -------
     EmulatorError or None
-        None where the emulator states no error, or has no nodes to leave out.
+        None where the emulator states no error, has no nodes to leave out, or so many that
+        their spectra take more than a gigabyte.
     """
     known = getattr(emulator, "error_", None)
     rms = getattr(emulator, "flux_error_", None)
@@ -128,14 +129,9 @@ def emulator_error(emulator):
         return known
     nodes = emulator.grid_.nodes
     splits = plane_splits(nodes)
-    if not splits:
+    flux = emulate_nodes(emulator) if flux is None else flux
+    if not splits or flux is None:
         return None
-    flux = np.concatenate(
-        [
-            emulate(emulator, nodes[start : start + _BLOCK])
-            for start in range(0, len(nodes), _BLOCK)
-        ]
-    )
     spectra, axes = [], []
     for axis in range(nodes.shape[1]):
         found = {

@@ -27,15 +27,18 @@ class NearestSpectra:
         Standard errors of the flux; None weighs all pixels alike.
     priors : ndarray of shape (n_spectra, n_parameters, 2) or None
         Mean and standard deviation of each parameter; NaN where there is none.
+    normalizer : estimator or None
+        Whose ``normalize`` is used; None is the emulator's own.
     """
 
-    def __init__(self, emulator, spectra, sigma=None, priors=None):
+    def __init__(self, emulator, spectra, sigma=None, priors=None, *, normalizer=None):
         self.emulator = emulator
+        self.normalizer = emulator if normalizer is None else normalizer
         self.spectra = spectra
         self.sigma = sigma
         self.priors = priors
         self._normalises = not np.array_equal(
-            emulator.normalize(spectra[:1], emulator.grid_.nodes[:1]), spectra[:1]
+            self.normalizer.normalize(spectra[:1], emulator.grid_.nodes[:1]), spectra[:1]
         )
 
     def _observed(self, points, rows):
@@ -43,7 +46,7 @@ class NearestSpectra:
         if not self._normalises:
             return self.spectra[rows]
         inside = self.emulator.grid_.resolve_outside(points, "clip")
-        return self.emulator.normalize(self.spectra[rows], inside)
+        return self.normalizer.normalize(self.spectra[rows], inside)
 
     def _weights(self, points, rows, observed):
         """One over the standard error of the normalised flux."""

@@ -162,6 +162,7 @@ def infer_stars(
     n_starts,
     n_jobs,
     error=None,
+    surrogate=None,
     finish=None,
 ):
     """Fit observed stars; those on the same pixels are fitted together.
@@ -186,6 +187,8 @@ def infer_stars(
         Processes.
     error : EmulatorError or None
         Of the emulator, see `emulator_error`.
+    surrogate : NodeSpectra or None
+        Stands in for the emulator until the last steps.
     finish : callable or None
         ``finish(problem, row, box, result)`` is applied to each result.
 
@@ -214,6 +217,7 @@ def infer_stars(
             n_starts,
             n_jobs,
             error,
+            surrogate,
             finish,
         )
         for number, result in zip(members, found, strict=True):
@@ -247,6 +251,7 @@ def _infer_group(
     n_starts,
     n_jobs,
     error,
+    surrogate,
     finish,
 ):
     """Results of stars that share their pixels."""
@@ -289,7 +294,13 @@ def _infer_group(
     problem = ObservedSpectra(
         emulator, path, flux, weights, observing.continuum_degree, observing.free, priors
     )
-    scan = Scan(_part_to_scan(problem, stars[0], observing), templates, observing.ranges)
+    quick = problem
+    if surrogate is not None:
+        near, same_path, _ = _narrow(surrogate, stars[0], observing, None)
+        quick = ObservedSpectra(
+            near, same_path, flux, weights, problem.degree, problem.free, priors
+        )
+    scan = Scan(_part_to_scan(quick, stars[0], observing), templates, observing.ranges)
     facts = {
         "n_shared": scan.n_evaluations,
         "sigma_known": sigma_known,
@@ -299,7 +310,7 @@ def _infer_group(
     }
     n_blocks = min(effective_n_jobs(n_jobs), len(stars))
     blocks = Parallel(n_jobs=n_jobs)(
-        delayed(_infer_rows)(problem, scan, rows, boxes, n_starts, facts, finish)
+        delayed(_infer_rows)(problem, quick, scan, rows, boxes, n_starts, facts, finish)
         for rows in np.array_split(np.arange(len(stars)), n_blocks)
     )
     return [result for block in blocks for result in block]
@@ -360,33 +371,41 @@ def _narrow(emulator, chunks, observing, error):
     return emulator, observing.path_to(chunks, emulator), error
 
 
-def _infer_rows(problem, scan, rows, boxes, n_starts, facts, finish):
+def _infer_rows(problem, quick, scan, rows, boxes, n_starts, facts, finish):
     """Results of some stars of a group."""
     starts = scan.starts(rows, boxes, n_starts)
-    of_start = np.repeat(rows, n_starts)
+    starts = to_internal(starts.reshape(len(rows) * n_starts, -1), problem.n_stellar)
     internal = np.moveaxis(to_internal(np.moveaxis(boxes, 2, 1), problem.n_stellar), 1, 2)
-    # Where the fit is bad, or errors are unknown, chi² has another scale.
-    end = refine(
-        lambda points, local: problem.evaluate(points, of_start[local]),
-        internal[of_start],
-        to_internal(starts.reshape(len(of_start), -1), problem.n_stellar),
-        tolerance=1e-9,
-        floor=np.where(facts["sigma_known"][of_start], _TOLERATED_CHI2, 0.0),
-    )
-    best = end.cost.reshape(len(rows), n_starts).argmin(axis=1)
-    best += np.arange(len(rows)) * n_starts
-    spent = end.n_evaluations.reshape(len(rows), n_starts).sum(axis=1)
-    kept = Refinement(
-        *(
-            getattr(end, name)[best]
-            for name in ("points", "cost", "gradient", "curvature", "converged")
-        ),
-        n_evaluations=spent,
-    )
-    results = conclude(problem, kept, rows, internal, facts)
+    end = _follow(quick, np.repeat(rows, n_starts), internal, starts, facts)
+    if quick is not problem:
+        n_quick = end.n_evaluations
+        end = _follow(problem, rows, internal, end.points, facts)
+        end.n_evaluations += n_quick
+    results = conclude(problem, end, rows, internal, facts)
     if finish is not None:
         results = [
             finish(problem, row, internal[row], result)
             for row, result in zip(rows, results, strict=True)
         ]
     return results
+
+
+def _follow(problem, rows, boxes, starts, facts):
+    """Follow starts of stars to the bottom, and keep the lowest end of each star."""
+    # Where errors are unknown, chi² has another scale.
+    end = refine(
+        lambda points, local: problem.evaluate(points, rows[local]),
+        boxes[rows],
+        starts,
+        tolerance=1e-9,
+        floor=np.where(facts["sigma_known"][rows], _TOLERATED_CHI2, 0.0),
+    )
+    n_stars = len(np.unique(rows))
+    n_starts = len(rows) // n_stars
+    best = end.cost.reshape(n_stars, n_starts).argmin(axis=1) + np.arange(n_stars) * n_starts
+    kept = [
+        getattr(end, name)[best]
+        for name in ("points", "cost", "gradient", "curvature", "converged")
+    ]
+    spent = end.n_evaluations.reshape(n_stars, n_starts).sum(axis=1)
+    return Refinement(*kept, n_evaluations=spent)
