@@ -9,11 +9,8 @@ from scipy.signal import find_peaks, peak_widths
 
 from skphx.lines._arguments import LIMITS
 from skphx.lines.detection import away_from_ends, detect_lines, guess_line_parameters
-from skphx.lines.least_squares import (
-    fit_levenberg_marquardt,
-    measure_noise,
-    unreachable_squares,
-)
+from skphx.lines.emission import measure_noise, unreachable_squares
+from skphx.lines.least_squares import fit_levenberg_marquardt
 from skphx.lines.matching import set_apart
 from skphx.lines.render import optical_depth
 from skphx.lines.table import LINE_PARAMETERS, LineTable
