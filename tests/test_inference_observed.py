@@ -22,6 +22,7 @@ from skphx.inference import (
     infer_stars,
 )
 from skphx.inference.observed import ObservedSpectra, to_internal
+from skphx.inference.sampling import PosteriorSampler
 from skphx.inference.scan import Scan
 from skphx.observing import LightPath, ObservedSpectrum, air_to_vacuum
 
@@ -520,7 +521,7 @@ def test_stars_do_not_depend_on_each_other(emulator):
         np.testing.assert_allclose(alone.parameters, result.parameters, rtol=1e-9)
     parallel = StellarParameterEstimator.from_emulator(emulator, n_jobs=2, **settings)
     for one, other in zip(parallel.infer(stars, **RANGES), together, strict=True):
-        np.testing.assert_array_equal(one.parameters, other.parameters)
+        np.testing.assert_allclose(one.parameters, other.parameters, rtol=1e-9)
     assert estimator.infer([]) == []
 
 
@@ -756,6 +757,22 @@ class TestSampler:
         assert result.samples[:, 4].min() >= 0.0
         again = estimator.infer(star, n_samples=60, **RANGES)
         np.testing.assert_array_equal(result.samples, again.samples)
+
+    def test_the_emulators_own_error_widens_the_draws(self, estimator, emulator, monkeypatch):
+        original = PosteriorSampler.__call__
+
+        def with_error(sampler, problem, row, box, result):
+            covariance = np.zeros_like(result.covariance)
+            covariance[0, 0] = 80.0**2
+            return original(
+                sampler, problem, row, box, replace(result, emulator_covariance=covariance)
+            )
+
+        star = observe(emulator, snr=100)
+        narrow = estimator.infer(star, n_samples=500).samples[:, 0].std()
+        monkeypatch.setattr(PosteriorSampler, "__call__", with_error)
+        wide = estimator.infer(star, n_samples=500).samples[:, 0].std()
+        assert wide == pytest.approx(np.hypot(narrow, 80.0), rel=0.15)
 
     def test_without_emcee_it_says_so(self, estimator, emulator, monkeypatch):
         monkeypatch.setitem(sys.modules, "emcee", None)

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from scipy.integrate import trapezoid
+from sklearn.utils import Bunch
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -299,6 +300,12 @@ class TestResidual:
         )
         assert display.predicted_label == "emulated"
 
+    def test_the_fit_of_an_observed_star(self):
+        result = Bunch(model=[None, [2.0, 2.0]], residual=[None, [0.5, np.nan]])
+        display = ResidualDisplay.from_result(result, [5000.0, 5001.0], chunk=1)
+        np.testing.assert_array_equal(display.observed, [2.5, np.nan])
+        assert display.rms == 0.5
+
     def test_gaps_are_left_out_of_the_rms(self):
         display = ResidualDisplay.from_predictions(
             [5000.0, 5001.0, 5002.0], [1.0, np.nan, 0.9], [1.0, 1.0, 1.0]
@@ -377,6 +384,20 @@ class TestPosterior:
         display = PosteriorDisplay(samples, NAMES[:2], truth=(5050, 4.5)).plot()
         display.figure_.canvas.draw()
         assert "4.500" in display.axes_[1, 1].get_title()
+
+    def test_an_observed_star(self):
+        covariance = np.diag([900.0, 0.01, 0.0])
+        samples = np.random.default_rng(0).normal([5772, 4.44, 0.0], [30, 0.1, 0.0], (200, 3))
+        result = Bunch(
+            parameter_names=NAMES, parameters=np.array(STAR), covariance=covariance, samples=None
+        )
+        display = PosteriorDisplay.from_result(result, truth=(5772.0, 4.44, 0.0))
+        # What was held has no posterior.
+        assert display.parameter_names == NAMES[:2]
+        np.testing.assert_allclose(display.samples.std(axis=0), [30.0, 0.1], rtol=0.05)
+        np.testing.assert_array_equal(display.truth, [5772.0, 4.44])
+        drawn = PosteriorDisplay.from_result(Bunch(**result | {"samples": samples}))
+        np.testing.assert_array_equal(drawn.samples, samples[:, :2])
 
     def test_bad_shapes(self):
         with pytest.raises(ValueError, match=r"samples must have shape \(n_samples, 3\)"):

@@ -112,7 +112,8 @@ class PosteriorSampler:
                 np.zeros(len(varied)),
                 result.emulator_covariance[np.ix_(varied, varied)],
                 size=self.n_samples,
-                method="eigh",
+                # Flat directions have eigenvalues of zero, up to rounding.
+                check_valid="ignore",
             )
             if result.emulator_covariance.any()
             else 0.0

@@ -85,6 +85,33 @@ class PosteriorDisplay:
         return cls(samples, parameter_names, truth=truth)
 
     @classmethod
+    def from_result(cls, result, *, truth=None):
+        """Take what was inferred about one observed star.
+
+        Parameters
+        ----------
+        result : InferenceResult
+            As of :meth:`skphx.StellarParameterEstimator.infer`: its samples where it has any,
+            else draws from the Gaussian of its covariance. Parameters that were held are left
+            out.
+        truth : array-like of shape (n_parameters,), or None
+            Values to mark, of all parameters of the result.
+
+        Returns
+        -------
+        PosteriorDisplay
+            Not drawn yet.
+        """
+        free = np.flatnonzero(np.diag(result.covariance) > 0)
+        names = [result.parameter_names[column] for column in free]
+        if truth is not None:
+            truth = np.asarray(truth, dtype=np.float64)[free]
+        if result.samples is not None:
+            return cls(result.samples[:, free], names, truth=truth)
+        covariance = result.covariance[np.ix_(free, free)]
+        return cls.from_gaussian(result.parameters[free], covariance, names, truth=truth)
+
+    @classmethod
     def from_predictions(cls, samples, parameter_names, *, truth=None):
         """Take draws that a sampler made.
 

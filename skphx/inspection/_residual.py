@@ -119,6 +119,27 @@ class ResidualDisplay:
         )
 
     @classmethod
+    def from_result(cls, result, wavelength, *, chunk=0):
+        """Take the fit of one observed star.
+
+        Parameters
+        ----------
+        result : InferenceResult
+            As of :meth:`skphx.StellarParameterEstimator.infer`.
+        wavelength : array-like of shape (n_chunk_pixels,)
+            Pixels of the chunk, Å.
+        chunk : int
+            Which chunk of the star: order, arm or exposure.
+
+        Returns
+        -------
+        ResidualDisplay
+            Not drawn yet; pixels that were not used are gaps.
+        """
+        model = np.asarray(result.model[chunk])
+        return cls(wavelength, model + result.residual[chunk], model, predicted_label="model")
+
+    @classmethod
     def from_predictions(cls, wavelength, observed, predicted, **options):
         """Take both spectra as they are.
 
