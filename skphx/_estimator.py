@@ -32,6 +32,10 @@ from skphx.inference.surrogate import NodeSpectra, emulate_nodes
 # no fewer templates than this.
 _MOST_SAMPLES = 2_500_000
 _FEWEST_TEMPLATES = 24
+# A step is taken if it lowers the sum of squares by more than this part: 1e-6 is a thousandth of
+# the error that residuals of this size leave in the parameters.
+_THERE = 1e-6
+_NEAR = 1e-3
 
 
 class StellarParameterEstimator(RegressorMixin, BaseEstimator):
@@ -244,9 +248,9 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         if not self.refine:
             return self._inside(starts[:, 0])
         # What was compared is the emulator at the edge of its nodes, not the point beyond.
-        ends = self._refine(quick, boxes, starts)
         if quick is not problem:
-            ends = self._refine(problem, boxes, ends[:, None])
+            starts = self._refine(quick, boxes, starts, _NEAR)[:, None]
+        ends = self._refine(problem, boxes, starts, _THERE)
         return self._inside(ends)
 
     def infer(
@@ -505,13 +509,15 @@ class StellarParameterEstimator(RegressorMixin, BaseEstimator):
         # Where there are fewer points than starts, the best one stands for the others.
         return points[np.resize(best, self.n_starts)]
 
-    def _refine(self, problem, boxes, starts):
+    def _refine(self, problem, boxes, starts, tolerance):
         """Lowest end of all starts of each spectrum."""
         n_spectra, n_starts, n_parameters = starts.shape
         rows = np.repeat(np.arange(n_spectra), n_starts)
         n_blocks = min(effective_n_jobs(self.n_jobs), n_spectra)
         ends = Parallel(n_jobs=self.n_jobs)(
-            delayed(problem.refine)(boxes[block], starts.reshape(-1, n_parameters)[at], block)
+            delayed(problem.refine)(
+                boxes[block], starts.reshape(-1, n_parameters)[at], block, tolerance
+            )
             for at in np.array_split(np.arange(len(rows)), n_blocks)
             for block in [rows[at]]
         )

@@ -128,7 +128,10 @@ def test_the_papers_box_around_a_prior(fit, held_out):
 def test_spectra_do_not_depend_on_each_other(fit, held_out):
     estimator = fit(n_starts=1)
     together = estimator.predict(held_out.spectra)
-    np.testing.assert_array_equal(estimator.predict(held_out.spectra[:1]), together[:1])
+    # Products of other sizes are rounded otherwise.
+    np.testing.assert_allclose(
+        estimator.predict(held_out.spectra[:1]), together[:1], rtol=1e-8, atol=1e-8
+    )
 
 
 def test_answers_are_repeatable_and_depend_on_the_seed(fit, held_out):

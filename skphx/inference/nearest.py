@@ -8,7 +8,7 @@ from skphx.inference.refinement import refine
 # Numbers held at once: searches are refined in blocks of so many derivatives.
 _BLOCK_SIZE = 4_000_000
 # A squared error of a pixel below which a noise-free fit is as good as rounding.
-_ROUNDING = 1e-18
+_ROUNDING = 1e-16
 
 
 class NearestSpectra:
@@ -127,7 +127,7 @@ class NearestSpectra:
         curvature = np.matmul(transposed, jacobian)
         return add_priors(cost, gradient, curvature, points, self.priors, rows)
 
-    def refine(self, boxes, starts, rows):
+    def refine(self, boxes, starts, rows, tolerance):
         """Follow starts to the bottom.
 
         Parameters
@@ -138,6 +138,8 @@ class NearestSpectra:
             Where to begin.
         rows : ndarray of shape (n_starts,), int
             Spectrum of each start.
+        tolerance : float
+            Part of the cost that another step must gain to be taken.
 
         Returns
         -------
@@ -159,6 +161,7 @@ class NearestSpectra:
                     lambda points, local, members=members: self.evaluate(points, members[local]),
                     boxes[part],
                     starts[part],
+                    tolerance=tolerance,
                     floor=n_pixels * _ROUNDING,
                 )
             )
