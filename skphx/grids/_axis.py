@@ -6,7 +6,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 # Nodes that an axis must have for each interpolation to be what its name says.
-NODES_NEEDED = {"linear": 2, "hermite": 3, "cubic": 4}
+NODES_NEEDED = {"linear": 2, "hermite": 3, "cubic": 4, "radial": 3}
 
 
 class AxisBasis:

@@ -98,18 +98,6 @@ class FilledGrid(HullGrid):
             groups.setdefault(tuple(group), []).append(hole)
         return [(np.array(group), np.array(own)) for group, own in groups.items()]
 
-    def _surely_inside(self, points):
-        """Whether all corners of the lattice cell around each point are there."""
-        present = np.zeros(self._tensor.shape, dtype=bool)
-        present[tuple(self.positions.T)] = True
-        n_values = np.array(self._tensor.shape)
-        lower = np.floor(self._index_coordinates(points)).astype(np.intp)
-        lower = np.clip(lower, 0, np.maximum(n_values - 2, 0))
-        inside = np.ones(len(points), dtype=bool)
-        for step in np.ndindex(*(min(n, 2) for n in n_values)):
-            inside &= present[tuple((lower + step).T)]
-        return inside
-
     def weights(self, points):
         """Weights of the nodes at points.
 

@@ -29,10 +29,11 @@ def make_grid(
         One node a row, in any order.
     parameter_names : sequence of str, or None
         One name a column; None stands for ``x0, x1, ...``.
-    interpolation : {"linear", "hermite", "cubic"}
-        Kind of the interpolation: "linear"; "cubic", the smoothest, with splines over all
-        nodes; or "hermite", cubic from the nearest nodes only (four an axis), which is
-        cheaper on large grids and follows an irregular grid with less overshoot.
+    interpolation : {"linear", "hermite", "cubic", "radial"}
+        Kind of the interpolation: "linear"; "cubic", with splines along each axis over all
+        nodes; "hermite", cubic from the nearest nodes only (four an axis), which is cheaper
+        on large grids and follows an irregular grid with less overshoot; or "radial", the
+        smoothest, with fifth powers of distances to all nodes, which knows no axes.
     holes : {"error", "interpolate"}
         What to do where the nodes are not the full product of their axes: raise, or
         interpolate across the holes.
@@ -75,6 +76,11 @@ def make_grid(
     if short_axes == "error":
         _check_long_enough(axes, parameter_names, interpolation)
     n_lattice = np.prod([float(len(axis)) for axis in axes])
+    if interpolation == "radial":
+        if holes == "error":
+            # Only to raise where the product is not complete.
+            RectilinearGrid(nodes, parameter_names)
+        return ScatteredGrid(nodes, parameter_names, interpolation)
     if holes == "error" or n_lattice == len(nodes):
         return RectilinearGrid(nodes, parameter_names, interpolation)
     if len(nodes) >= (1.0 - LARGEST_HOLE) * n_lattice:

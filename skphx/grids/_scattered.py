@@ -7,17 +7,19 @@ from scipy.optimize import nnls
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 
-from skphx.grids._base import NodeGrid
+from skphx.grids._base import INTERPOLATIONS, NodeGrid
 
 # Exponent of the distance, and the degree of the polynomial that goes with it.
-POWER = {"linear": 1, "hermite": 3, "cubic": 3}
-POLYNOMIAL_DEGREE = {"linear": 1, "hermite": 2, "cubic": 2}
+POWER = {"linear": 1, "hermite": 3, "cubic": 3, "radial": 5}
+POLYNOMIAL_DEGREE = {"linear": 1, "hermite": 2, "cubic": 2, "radial": 2}
+# Nodes of a cloud share no values: the lattice of all of these is empty, and large.
+_MOST_CELLS = 64
 
 
 class RadialWeights:
     """Polyharmonic interpolation written as weights on the nodes.
 
-    The interpolant is Σ c_i |x − x_i|^p + polynomial, with p = 1 or 3, exact at the nodes and
+    The interpolant is Σ c_i |x − x_i|^p + polynomial, with p = 1, 3 or 5, exact at the nodes and
     with coefficients orthogonal to the polynomials. Linear in the node values, so the inverse
     of its system, applied to the basis at a point, gives that point's weights.
 
@@ -25,8 +27,9 @@ class RadialWeights:
     ----------
     nodes : ndarray of shape (n_nodes, n_parameters)
         Nodes, all different, in units of node spacing.
-    interpolation : {"linear", "hermite", "cubic"}
-        p = 1 with a polynomial of first degree, else p = 3 with one of second degree. Terms
+    interpolation : {"linear", "hermite", "cubic", "radial"}
+        p = 1 with a polynomial of first degree, p = 3 with one of second degree, or, for
+        "radial", p = 5 with one of second degree. Terms
         that the nodes cannot tell apart are left out, so the degree sinks by itself for few
         or degenerate nodes; a second degree also needs twice as many nodes as terms.
 
@@ -168,8 +171,18 @@ class HullGrid(NodeGrid):
         return inside
 
     def _surely_inside(self, points):
-        """Quick test for points within the bounds that spares the search in the hull."""
-        return np.zeros(len(points), dtype=bool)
+        """Quick test that spares the search in the hull: all corners of the cell are there."""
+        n_values = np.array([len(axis) for axis in self.axes])
+        if np.prod(n_values.astype(float)) > _MOST_CELLS * self.n_nodes:
+            return np.zeros(len(points), dtype=bool)
+        present = np.zeros(n_values, dtype=bool)
+        present[tuple(self.positions.T)] = True
+        lower = np.floor(self._index_coordinates(points)).astype(np.intp)
+        lower = np.clip(lower, 0, np.maximum(n_values - 2, 0))
+        inside = np.ones(len(points), dtype=bool)
+        for step in np.ndindex(*(min(n, 2) for n in n_values)):
+            inside &= present[tuple((lower + step).T)]
+        return inside
 
     def _clip(self, points):
         return self._project(points)
@@ -184,11 +197,12 @@ class ScatteredGrid(HullGrid):
         One node a row, at least one; fewer, or all in a line or a plane, is fine.
     parameter_names : sequence of str, or None
         One name a column; None stands for ``x0, x1, ...``.
-    interpolation : {"linear", "hermite", "cubic"}
+    interpolation : {"linear", "hermite", "cubic", "radial"}
         "linear" sums distances and a polynomial of first degree: continuous, with kinks at
         the nodes. "cubic" sums cubed distances and a polynomial of second degree: twice
-        differentiable; "hermite", which needs a lattice, is the same here. Distances are in
-        units of node spacing.
+        differentiable; "hermite", which needs a lattice, is the same here. "radial" sums
+        fifth powers of distances and a polynomial of second degree: four times
+        differentiable. Distances are in units of node spacing.
 
     Raises
     ------
@@ -208,6 +222,8 @@ class ScatteredGrid(HullGrid):
     >>> grid.weights([[0.3, 1.0]]).toarray().round(12) + 0.0
     array([[0., 0., 1.]])
     """
+
+    kinds = INTERPOLATIONS
 
     def __init__(self, nodes, parameter_names=None, interpolation="linear"):
         super().__init__(nodes, parameter_names, interpolation)
