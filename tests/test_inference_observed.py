@@ -453,6 +453,21 @@ def test_too_small_errors_are_widened(estimator, emulator):
     np.testing.assert_allclose(proud.errors, honest.errors, rtol=0.1)
 
 
+def test_errors_that_neighbours_share_widen_more(estimator, emulator):
+    star = observe(emulator, snr=300)
+    random = np.random.default_rng(4)
+    white = random.normal(size=len(PIXELS))
+    smooth = np.convolve(random.normal(size=len(PIXELS) + 14), np.ones(15) / 15**0.5, "valid")
+    alone, shared = estimator.infer(
+        [replace(star, flux=star.flux + 0.03 * error) for error in (white, smooth)], **RANGES
+    )
+    assert shared.reduced_chi2 == pytest.approx(alone.reduced_chi2, rel=0.3)
+    assert {"bad_fit"} == set(alone.flags) == set(shared.flags)
+    # Fifteen pixels move together: nearly a fifteenth of the information.
+    ratio = (shared.errors[:3] / alone.errors[:3]) ** 2
+    assert ((ratio > 4) & (ratio < 25)).all()
+
+
 def test_the_emulators_error_is_in_the_covariance(nodes, emulator):
     # An error that looks like another parameter, and is as large as the noise allows to see.
     random = np.random.default_rng(7)

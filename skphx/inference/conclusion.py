@@ -1,6 +1,7 @@
 """From the end of a search to a result: covariance, emulator error, flags, evidence."""
 
 import numpy as np
+from scipy import fft
 
 from skphx.inference.emulator_error import emulator_covariance
 from skphx.inference.observed import SQUARED, to_natural
@@ -98,6 +99,8 @@ def _conclude_block(problem, end, part, rows, boxes, facts):
             if is_set:
                 flags.append(flag)
         scale = reduced if not facts["sigma_known"][row] else max(reduced, 1.0)
+        if bad or not facts["sigma_known"][row]:
+            scale *= _correlation(residual * np.sqrt(weights), problem.path.chunk_slices)
         covariance = scale * inverse[place] + from_emulator[place]
         evidence = np.nan
         if facts["sigma_known"][row]:
@@ -208,6 +211,27 @@ def _slopes(problem, point, covariance, columns):
             if deviation > 0:
                 slopes[place] = (np.sqrt(value**2 + deviation) - value) / deviation
     return slopes
+
+
+def _correlation(residual, slices):
+    """How many pixels say the same: 1 + 2 Σ of the autocorrelation, up to where it vanishes.
+
+    What a model does not know, it does not know in many neighbouring pixels at once; their
+    residuals then move parameters as fewer, larger ones would.
+    """
+    total, n_pixels = 0.0, 0
+    for where in slices:
+        part = residual[where]
+        power = np.abs(fft.rfft(part, n=2 * len(part))) ** 2
+        covariance = fft.irfft(power)[: len(part)]
+        if covariance[0] <= 0:
+            continue
+        correlation = covariance / covariance[0]
+        vanishes = np.argmax(correlation <= 0) if (correlation <= 0).any() else len(part)
+        n_used = np.count_nonzero(part)
+        total += n_used * (1.0 + 2.0 * correlation[1:vanishes].sum())
+        n_pixels += n_used
+    return total / n_pixels if n_pixels else 1.0
 
 
 def _log_evidence(problem, cost, row, good, inverse, width, grams):
