@@ -30,37 +30,49 @@ emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), interpolation="cu
 emulator.fit(grid.parameters, nodes)
 
 # %%
-# True against inferred
-# ---------------------
-# The emulator is fitted already, so it comes frozen.
+# Observed stars
+# --------------
+# As a star comes from the telescope: with noise and its errors, and with a velocity that nobody
+# knows. The emulator is fitted already, so it comes frozen.
 low, high = emulator.grid_.bounds.T
 truth = np.random.default_rng(0).uniform(low, high, size=(12, 3))
-stars = make_stellar_grid(parameters=truth, noise=1.0 / SIGNAL_TO_NOISE, **star)
-spectra = stars.spectra / stars.continuum
-estimator = StellarParameterEstimator(
-    FrozenEstimator(emulator), n_calls=60, n_initial_points=60, random_state=0
-)
+velocity = np.random.default_rng(1).uniform(-30.0, 30.0, size=12)
+noisy = make_stellar_grid(parameters=truth, noise=1.0 / SIGNAL_TO_NOISE, **star)
+stars = [
+    {
+        "wavelength": grid.wavelength * (1.0 + shift / 299_792.458),
+        "flux": flux / continuum,
+        "sigma": 1.0 / SIGNAL_TO_NOISE,
+    }
+    for flux, continuum, shift in zip(noisy.spectra, noisy.continuum, velocity, strict=True)
+]
+estimator = StellarParameterEstimator(FrozenEstimator(emulator), random_state=0)
 estimator.fit(nodes, grid.parameters)
-inferred = estimator.predict(spectra)
-display = ParameterErrorDisplay.from_predictions(truth, inferred, grid.parameter_names).plot()
+results = estimator.infer(stars, velocity=(-50.0, 50.0), continuum_degree=1)
+print(results[0])
+
+# %%
+# True against inferred
+# ---------------------
+# With one standard error of each.
+display = ParameterErrorDisplay.from_predictions(
+    np.column_stack([truth, velocity]),
+    np.array([result.parameters for result in results]),
+    results[0].parameter_names,
+    y_err=np.array([result.errors for result in results]),
+).plot()
 print(display.errors)
 plt.show()
 
 # %%
-# The best emulated spectrum of the first star.
-ResidualDisplay.from_predictions(
-    grid.wavelength, spectra[0], emulator.predict(inferred[:1])[0], predicted_label="best"
-).plot()
+# The first star and its model
+# ----------------------------
+ResidualDisplay.from_result(results[0], stars[0]["wavelength"]).plot()
 plt.show()
 
 # %%
 # How sure
 # --------
-# Near the best point the emulator is all but linear, so that its derivatives and the noise give
-# the covariance of the parameters. What correlates has the same effect on the spectrum.
-jacobian = emulator.jacobian(inferred[:1])[0]
-covariance = np.linalg.inv(jacobian.T @ jacobian) / SIGNAL_TO_NOISE**2
-PosteriorDisplay.from_gaussian(
-    inferred[0], covariance, grid.parameter_names, truth=truth[0]
-).plot()
+# What correlates has much the same effect on the spectrum. The true values are orange.
+PosteriorDisplay.from_result(results[0], truth=[*truth[0], velocity[0]]).plot()
 plt.show()

@@ -6,13 +6,16 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
 from skphx._spectra import FLOATS, validate_spectra
 from skphx._units import blackbody_flux, check_flux
 from skphx._validation import check_teff, check_wavelength
 
 
-class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class BlackbodyDivider(
+    DocumentationLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     r"""Divide each spectrum by the blackbody of its effective temperature.
 
     The flux of a star changes by orders of magnitude with Teff, nearly as

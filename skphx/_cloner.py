@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
+from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
 from skphx._spectra import validate_normalised
 from skphx._validation import check_wavelength
@@ -32,7 +33,7 @@ from skphx.lines.table import LINE_PARAMETERS
 _QUALITY = [("row", np.int64), ("n_lines", np.int64), ("rms", np.float64)]
 
 
-class VoigtCloner(TransformerMixin, BaseEstimator):
+class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     """Clone normalised spectra as tables of pseudo-Voigt lines.
 
     `fit` learns one list of lines for all spectra; `transform` fits the four parameters of

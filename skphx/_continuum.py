@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
 from skphx._spectra import FLOATS, validate_spectra
 from skphx._units import check_flux
@@ -31,7 +32,9 @@ _CLIP_ABOVE = 3.0
 _CLIP_TOLERANCE = 1e-6
 
 
-class ContinuumNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class ContinuumNormalizer(
+    DocumentationLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     r"""Divide each spectrum by a polynomial continuum through its peaks.
 
     The continuum of a spectrum is a Legendre series of the wavelength scaled to [−1, 1],

@@ -11,6 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 from tqdm import tqdm
 
+from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
 from skphx.inference import (
     NearestSpectra,
@@ -38,7 +39,7 @@ _THERE = 1e-6
 _NEAR = 1e-3
 
 
-class StellarParameterEstimator(RegressorMixin, BaseEstimator):
+class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEstimator):
     """Infer stellar parameters by searching for the nearest emulated spectrum.
 
     For each spectrum the root mean square of emulated minus observed flux is evaluated at

@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 
+from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
 from skphx._validation import check_wavelength
 from skphx.grids import make_grid, smooth_surface
@@ -35,7 +36,7 @@ _N_EPOCHS_ALONE, _N_EPOCHS_PULLED = 10, 3
 _NEGLIGIBLE_DEPTH = 1e-6
 
 
-class LineManifoldRegressor(RegressorMixin, BaseEstimator):
+class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimator):
     """Emulate spectra at any stellar parameters by interpolating their lines.
 
     Every node of a grid of spectra is cloned as a table of lines; each line's four parameters

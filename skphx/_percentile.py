@@ -8,12 +8,15 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
 from skphx._spectra import FLOATS, validate_spectra
 from skphx._units import check_flux
 
 
-class PercentileNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class PercentileNormalizer(
+    DocumentationLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     """Divide each spectrum by a percentile of its own pixels.
 
     A high percentile stands for the level of the continuum: unlike the maximum it is moved

@@ -2,6 +2,8 @@
 
 import io
 import re
+from email.message import Message
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -21,8 +23,10 @@ from skphx import (
     PercentileNormalizer,
     StellarParameterEstimator,
     VoigtCloner,
+    _doc_link,
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 QUICK = {"target_rms": None, "n_epochs": 3}
 
 
@@ -100,11 +104,30 @@ class TestPersistence:
 
 class TestRepr:
     @pytest.mark.parametrize("name", NAMES)
-    def test_html_shows_the_estimator(self, fitted, name):
+    def test_html_links_to_the_page_of_the_estimator(self, fitted, name, monkeypatch):
+        monkeypatch.setenv("SKPHX_DOCS", "https://docs.invalid/skphx/")
         html = estimator_html_repr(fitted[name][0])
         assert name in html
-        # A link into scikit-learn's documentation would lead nowhere.
-        assert not re.search(rf"scikit-learn\.org[^\"]*{name}", html)
+        assert f'href="https://docs.invalid/skphx/generated/api/skphx.{name}.html"' in html
+        # `make docs` makes that page.
+        assert re.search(rf"^   {name}$", (ROOT / "docs" / "api.md").read_text(), re.M)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_without_an_address_nothing_leads_nowhere(self, fitted, name, monkeypatch):
+        monkeypatch.delenv("SKPHX_DOCS", raising=False)
+        monkeypatch.setattr(_doc_link, "metadata", lambda package: Message())
+        html = estimator_html_repr(fitted[name][0])
+        assert name in html
+        assert not re.search(rf'href="[^"]*{name}', html)
+
+    def test_the_address_can_stand_in_the_metadata(self, monkeypatch):
+        monkeypatch.delenv("SKPHX_DOCS", raising=False)
+        published = Message()
+        published["Project-URL"] = "Source, https://code.invalid"
+        published["Project-URL"] = "Documentation, https://docs.invalid"
+        monkeypatch.setattr(_doc_link, "metadata", lambda package: published)
+        html = estimator_html_repr(PercentileNormalizer())
+        assert "https://docs.invalid/generated/api/skphx.PercentileNormalizer.html" in html
 
     def test_text_shows_what_differs_from_the_default(self):
         assert repr(VoigtCloner(prominence=0.02)) == "VoigtCloner(prominence=0.02)"

@@ -353,7 +353,7 @@ class TestParameterError:
         )
         np.testing.assert_allclose(display.errors.bias, [10.0, 0.1, -0.1])
         assert display.plot().axes_.shape == (2, 3)
-        assert "mean error 10 K, bias +10 K" in display.ax_.get_title()
+        assert "mean error 10 K,\nbias +10 K" in display.ax_.get_title()
 
     def test_bad_shapes(self):
         with pytest.raises(ValueError, match="y_err must have the shape of y_true"):

@@ -8,7 +8,9 @@ _PARAMETERS = {
     "logg": (r"$\log\,g$", ""),
     "feh": ("[Fe/H]", ""),
     "alpha": (r"[$\alpha$/Fe]", ""),
-    "rv": ("radial velocity", r"km s$^{-1}$"),
+    "velocity": (r"$v_\mathrm{r}$", r"km s$^{-1}$"),
+    "macroturbulence": (r"$v_\mathrm{mac}$", r"km s$^{-1}$"),
+    "resolution": (r"$R$", ""),
     "vsini": (r"$v\,\sin i$", r"km s$^{-1}$"),
 }
 _QUANTITIES = {

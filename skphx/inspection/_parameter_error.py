@@ -153,4 +153,4 @@ class ParameterErrorDisplay:
         name = self.parameter_names[column]
         suffix = f" {unit(name)}" if unit(name) else ""
         absolute, bias = self.errors.mean_absolute[column], self.errors.bias[column]
-        return f"{symbol(name)}: mean error {absolute:.2g}{suffix}, bias {bias:+.2g}{suffix}"
+        return f"{symbol(name)}: mean error {absolute:.2g}{suffix},\nbias {bias:+.2g}{suffix}"
