@@ -5,6 +5,7 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skphx import (
     BlackbodyDivider,
@@ -14,7 +15,7 @@ from skphx import (
     StellarParameterEstimator,
     VoigtCloner,
 )
-from skphx.inference import boxes_around
+from skphx.inference import boxes_around, priors_around
 
 NAN = np.nan
 # Points between the nodes, one of them near a corner.
@@ -246,3 +247,52 @@ def test_the_stand_in_only_shortens_the_way(fit, emulator, held_out):
     without = estimator.predict(held_out.spectra)
     np.testing.assert_allclose(found[:, 0], without[:, 0], atol=0.5)
     np.testing.assert_allclose(found[:, 1:], without[:, 1:], atol=1e-3)
+
+
+def test_priors_pull_as_much_as_they_weigh(fit, held_out):
+    estimator = fit()
+    plain = estimator.predict(held_out.spectra, sigma=0.01)
+    # All pixels alike: the same answer as without errors.
+    np.testing.assert_allclose(plain, estimator.predict(held_out.spectra), rtol=1e-3, atol=1e-3)
+    # Downwards: the upper end of the grid is near.
+    means = plain - [0.0, 0.1, 0.0]
+    pulled = [
+        estimator.predict(held_out.spectra, priors=priors_around(means, {"logg": sd}), sigma=0.01)
+        for sd in (10.0, 1e-2, 1e-4)
+    ]
+    shift = [(plain - found)[:, 1] for found in pulled]
+    np.testing.assert_allclose(shift[0], 0.0, atol=5e-3)
+    np.testing.assert_allclose(shift[2], 0.1, atol=2e-3)
+    assert (shift[0] < shift[1]).all()
+    assert (shift[1] <= shift[2] + 1e-6).all()
+
+
+def test_pixels_of_large_error_do_not_count(fit, held_out):
+    estimator = fit()
+    sigma = np.full(held_out.spectra.shape, 0.01)
+    sigma[:, 100:150] = 1e6
+    wild = held_out.spectra.copy()
+    wild[:, 100:150] = 0.3
+    found = estimator.predict(wild, sigma=sigma)
+    np.testing.assert_allclose(
+        found, estimator.predict(held_out.spectra, sigma=sigma), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({"priors": [[5000.0, 1.0], [NAN, NAN], [NAN, NAN]]}, "priors need sigma"),
+        ({"sigma": 0.0}, "sigma must be positive and finite"),
+        ({"sigma": [0.1, 0.1, 0.1]}, r"sigma must have shape \(2, 400\) or \(2,\)"),
+        ({"sigma": 0.1, "priors": [[1.0, 1.0]]}, r"priors must have shape \(3, 2\)"),
+    ],
+)
+def test_wrong_priors_and_errors_are_named(fit, held_out, known, message):
+    with pytest.raises(ValueError, match=message):
+        fit().predict(held_out.spectra, **known)
+
+
+def test_what_is_known_travels_as_metadata(fit):
+    request = get_routing_for_object(fit()).consumes("predict", ["bounds", "priors", "sigma"])
+    assert request == {"bounds", "priors", "sigma"}

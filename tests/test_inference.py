@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from skphx.inference import boxes_around, draw_points, gp_search, refine, resolve_boxes
+from skphx.inference import (
+    boxes_around,
+    draw_points,
+    gp_search,
+    priors_around,
+    refine,
+    resolve_boxes,
+    resolve_priors,
+)
 
 NAMES = ("teff", "logg")
 GRID = np.array([[4000.0, 6000.0], [3.0, 5.0]])
@@ -238,3 +246,22 @@ def test_without_calls_or_room_nothing_is_added():
     assert found[1] is losses
     _, (points, _) = search(5, box=np.array([[5000.0, 5000.0], [4.0, 4.0]]))
     assert len(points) == 8
+
+
+def test_priors_around_are_centred_and_leave_the_rest_free():
+    priors = priors_around([[5000.0, 4.0], [5500.0, 3.5]], {"logg": 0.2}, parameter_names=NAMES)
+    np.testing.assert_array_equal(priors[:, 0], np.full((2, 2), NAN))
+    np.testing.assert_array_equal(priors[:, 1], [[4.0, 0.2], [3.5, 0.2]])
+    np.testing.assert_array_equal(resolve_priors(priors, 2, NAMES), priors)
+    assert resolve_priors(None, 2, NAMES) is None
+    for means, deviations, message in (
+        ([[5000.0, 4.0]], {"feh": 1.0}, "names 'feh'"),
+        ([[5000.0, 4.0]], {"teff": 0.0}, "must be positive, got 0"),
+        ([5000.0, 4.0], {"teff": 1.0}, r"got shape \(2,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            priors_around(means, deviations, parameter_names=NAMES)
+    with pytest.raises(
+        ValueError, match="spectrum 0: teff has mean 5000 and standard deviation nan"
+    ):
+        resolve_priors([[5000.0, NAN], [NAN, NAN]], 1, NAMES)
