@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_scalar, validate_dat
 
 from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
+from skphx._spectra import check_finite
 from skphx._validation import check_wavelength
 from skphx.grids import make_grid, smooth_surface
 from skphx.grids._axis import NODES_NEEDED
@@ -27,11 +28,13 @@ from skphx.manifolds import (
     growth_slope,
     to_growth,
 )
-from skphx.manifolds.held_out import INTERPOLATIONS, SOFTENINGS, flux_error_between_nodes
+from skphx.manifolds.held_out import SMOOTH_KINDS, SOFTENINGS, flux_error_between_nodes
 
 MEDIA = ("air", "vacuum")
-# Steps of each node's fit alone, from the lines of the nearest seed, and near the surfaces.
-_N_EPOCHS_ALONE, _N_EPOCHS_PULLED = 10, 3
+# Steps of each node's fit alone, from the lines of the nearest seed.
+_N_EPOCHS_ALONE = 10
+# Every node counts in a radial weight: beyond this many nodes that is slow.
+_MOST_RADIAL_NODES = 2000
 # A line whose optical depth stays below this everywhere in a window does not matter there.
 _NEGLIGIBLE_DEPTH = 1e-6
 
@@ -48,11 +51,13 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
     cloner : VoigtCloner or Pipeline that ends in one
         Turns spectra into lines; it is cloned before it is fitted. Steps of a Pipeline before
         the last normalise the spectra; `teff` is routed to those that ask for it.
-    interpolation : {"linear", "hermite", "cubic", "auto"}, default="linear"
-        How line parameters run between nodes. ``"auto"`` leaves planes of nodes out and takes
-        the most local kind that predicts them nearly as well as the best. Along an axis of
-        fewer values than a kind needs (3 for Hermite, 4 for cubic) its order is lowered; a
-        kind asked for by name is refused where no axis has enough.
+    interpolation : {"linear", "hermite", "cubic", "radial", "auto"}, default="linear"
+        How line parameters, and the residual, run between nodes, see
+        :func:`skphx.grids.make_grid`. ``"auto"`` leaves planes of nodes out and takes, among
+        the three smooth kinds, the most local one that predicts them nearly as well as the
+        best; beyond 2000 nodes the radial kind, for which every node counts, is not tried.
+        Along an axis of fewer values than a kind needs (3, for cubic 4) its order is lowered;
+        a kind asked for by name is refused where no axis has enough.
     missing : {"fade", "drop"}, default="fade"
         What a line does towards a node that lacks it. ``"fade"``: its area goes to zero
         continuously and its shape comes from the nodes that have it. ``"drop"``: the paper's
@@ -61,14 +66,14 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
     parameter_names : sequence of str or None, default=("teff", "logg", "feh")
         One name a column of `parameters`; None stands for x0, x1, .... The column ``"teff"``,
         in K, is what is routed to the cloner.
-    smoothness : float, default=0.3
+    smoothness : float, default=0.01
         With a cloner that grows its list of lines, how smooth their parameters are along the
-        grid. All nodes are fitted together with surfaces whose curvature costs this much, and
-        then each node alone, pulled to them as strongly: a flux error of this size in one pixel
-        weighs as much as a factor e in a width. With the residual, smooth lines predict best;
-        lines alone want some 0.01. 0 leaves every node's lines as cloned.
+        grid. All nodes are fitted together with one surface for each parameter of each line,
+        whose curvature costs this much: a flux error of this size in one pixel weighs as much
+        as a factor e in a width. 0 leaves every node's lines as cloned by itself.
     n_sweeps : int, default=1
-        How often the surfaces and then the nodes are fitted.
+        How often the windows of wavelength in which the surfaces are fitted are gone through;
+        each knows of the others only what they were before.
     residual : bool, default=True
         Keep what the clones leave of the spectra at the nodes, interpolate it alike, and add
         it, so that the emulator is exact at the nodes. False is the paper's emulator of lines
@@ -78,6 +83,12 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         depth and runs with its root above, see :mod:`skphx.manifolds.growth`; ``inf`` is
         plain flux. ``"auto"`` leaves planes of nodes out and takes the smallest one that
         predicts them nearly as well as the best.
+    line_share : float or "auto", default="auto"
+        With the residual, how far the flux between nodes follows the course of the lines: at
+        0 it comes from the spectra of the nodes alone, and lines only say what it consists
+        of; at 1 it is the interpolated lines and the interpolated rest. ``"auto"`` is 0.5 for
+        linear interpolation, in which lines bend what would be straight, and 0 for the smoother
+        kinds, which on real grids follow lines more closely than fitted lines do themselves.
     residual_tolerance : float, default=1e-6
         The residual is kept at a low rank where that needs less than half the nodes and no
         node's rms changes by more than this.
@@ -102,9 +113,11 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         Kind of the interpolation; chosen with ``interpolation="auto"``.
     softening_ : float
         Softening of the scale of growth; chosen with ``softening="auto"``.
+    line_share_ : float
+        Share of the lines in the course of the flux between nodes; 1 without the residual.
     held_out_errors_ : ndarray of shape (n_interpolations, n_softenings)
         What the choice rests on: mean flux rms of nodes left out, for the kinds tried, in the
-        order linear, Hermite, cubic, and the softenings tried, increasing. NaN where the grid
+        order Hermite, cubic, radial, and the softenings tried, increasing. NaN where the grid
         has no node to leave out.
     node_lines_ : NodeLines
         Lines at the nodes, as `predict_lines` uses them.
@@ -137,10 +150,11 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
     `predict` returns flux as the cloner sees it, after the steps that normalise it;
     :meth:`normalize` brings other spectra there, and `score` compares there.
 
-    The residual is the difference between flux and clone on a scale on which lines grow
-    evenly with their strength. With lines that never change this would be interpolation of
-    pixels on that scale, which already beats interpolation of flux; what lines explain is
-    taken out of it before.
+    The residual is flux minus `line_share` times clone, on a scale on which lines grow evenly
+    with their strength. Interpolating on that scale beats interpolating flux on all grids
+    tried, most where lines grow with abundance. At ``line_share=0`` no line is summed to
+    predict a spectrum; they are where lines are asked for: :meth:`predict_lines`, and
+    everything with ``residual=False``.
 
     With ``missing="drop"`` only ln a carries the paper's sentinel; the published code wrote it
     into all four parameters, which moves a line by 11 Å within 0.1 K of a node.
@@ -172,10 +186,11 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         missing="fade",
         parameter_names=("teff", "logg", "feh"),
         *,
-        smoothness=0.3,
+        smoothness=0.01,
         n_sweeps=1,
         residual=True,
         softening="auto",
+        line_share="auto",
         residual_tolerance=1e-6,
         holes="error",
         extrapolate="error",
@@ -189,6 +204,7 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         self.n_sweeps = n_sweeps
         self.residual = residual
         self.softening = softening
+        self.line_share = line_share
         self.residual_tolerance = residual_tolerance
         self.holes = holes
         self.extrapolate = extrapolate
@@ -220,9 +236,11 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
             If `cloner` is not a VoigtCloner or a Pipeline that ends in one.
         """
         self._check_parameters()
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=1
-        )
+        if isinstance(y, np.ndarray) and y.ndim == 2 and y.dtype.kind == "f":
+            # Earlier than scikit-learn, which does not say where.
+            for row, flux in enumerate(y):
+                check_finite(row, flux, name="y")
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         if y.ndim == 1:
             raise ValueError(
                 f"y must hold one spectrum a row, shape (n_nodes, n_pixels), got shape {y.shape}; "
@@ -287,6 +305,7 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         self._check_order(self.presence_grid_.axes)
         self.grid_ = self._make_grid(X, self.interpolation)
         self.interpolation_, self.softening_ = self.interpolation, np.inf
+        self.line_share_ = 1.0
         self.cloner_ = clone(self.cloner)
         if isinstance(self.cloner_, Pipeline):
             raise ValueError(
@@ -362,9 +381,12 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         """
         points = self._points(X)
         weights = self.grid_.weights(points)
-        flux = self._render(self._lines(points, weights))
+        flux = 1.0
+        if self.line_share_ > 0:
+            flux = self._render(self._lines(points, weights))
         if self.node_residuals_ is not None:
-            z = to_growth(flux, self.softening_) + self.node_residuals_.at(weights)
+            z = self.node_residuals_.at(weights)
+            z += self.line_share_ * to_growth(flux, self.softening_)
             flux = from_growth(z, self.softening_)
         if absolute and self.node_continua_ is not None:
             flux *= self.node_continua_.at(weights, self._column(points, "teff"))
@@ -549,7 +571,7 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
 
     def _check_parameters(self):
         for name, allowed in (
-            ("interpolation", (*INTERPOLATIONS, "auto")),
+            ("interpolation", ("linear", *SMOOTH_KINDS, "auto")),
             ("missing", ("fade", "drop")),
             ("extrapolate", ("error", "clip", "nearest")),
             ("medium", (*MEDIA, None)),
@@ -562,18 +584,15 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         check_scalar(self.smoothness, "smoothness", (float, int), min_val=0)
         check_scalar(self.n_sweeps, "n_sweeps", int, min_val=1)
         check_scalar(self.residual_tolerance, "residual_tolerance", (float, int), min_val=0)
-        if not isinstance(self.softening, str):
-            check_scalar(
-                self.softening,
-                "softening",
-                (float, int),
-                min_val=0,
-                include_boundaries="neither",
-            )
-        elif self.softening != "auto":
-            raise ValueError(
-                f"softening must be a positive depth or 'auto', got {self.softening!r}."
-            )
+        for name, what, bounds in (
+            ("softening", "positive depth", {"min_val": 0, "include_boundaries": "neither"}),
+            ("line_share", "number from 0 to 1", {"min_val": 0, "max_val": 1}),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                check_scalar(value, name, (float, int), **bounds)
+            elif value != "auto":
+                raise ValueError(f"{name} must be a {what} or 'auto', got {value!r}.")
 
     def _make_grid(self, parameters, interpolation):
         return make_grid(
@@ -601,7 +620,9 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
 
     def _choose(self, parameters, normalised):
         """Settle how to interpolate, by leaving nodes out where that is asked for."""
-        kinds = INTERPOLATIONS if self.interpolation == "auto" else (self.interpolation,)
+        kinds = (self.interpolation,)
+        if self.interpolation == "auto":
+            kinds = SMOOTH_KINDS if len(parameters) <= _MOST_RADIAL_NODES else SMOOTH_KINDS[:-1]
         softenings = SOFTENINGS if self.softening == "auto" else (float(self.softening),)
         if not self.residual:
             softenings = (np.inf,)
@@ -610,6 +631,11 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         )
         self.interpolation_, self.softening_ = choice.interpolation, choice.softening
         self.held_out_errors_ = choice.errors
+        self.line_share_ = self.line_share
+        if not self.residual:
+            self.line_share_ = 1.0
+        elif self.line_share == "auto":
+            self.line_share_ = 0.5 if choice.interpolation == "linear" else 0.0
         self.flux_error_ = flux_error_between_nodes(
             parameters, normalised, interpolation=choice.interpolation, softening=choice.softening
         )
@@ -638,7 +664,8 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         self.clone_rms_ = np.sqrt(np.mean(missed**2, axis=1))
         self.node_residuals_ = None
         if self.residual:
-            residual = to_growth(normalised, self.softening_) - to_growth(clones, self.softening_)
+            residual = to_growth(normalised, self.softening_)
+            residual -= self.line_share_ * to_growth(clones, self.softening_)
             self.node_residuals_ = NodeResiduals(residual, self.residual_tolerance)
         elif self.flux_error_ is not None:
             # Without it the emulator misses this at the nodes already.
@@ -706,16 +733,20 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
 
     def _flux_and_jacobian(self, points):
         """Normalised flux, and its derivatives of shape (n_points, n_pixels, n_parameters)."""
-        flux, slopes = self._render(*self._lines_and_tangents(points))
-        if self.node_residuals_ is not None:
-            z = to_growth(flux, self.softening_)
-            slopes = slopes / growth_slope(z, self.softening_)
-            z += self.node_residuals_.at(self.grid_.weights(points))
-            for slope, by_weights in zip(slopes, self.grid_.weights_jacobian(points), strict=True):
-                slope += self.node_residuals_.at(by_weights)
-            flux = from_growth(z, self.softening_)
-            slopes = slopes * growth_slope(z, self.softening_)
-        return flux, np.moveaxis(slopes, 0, -1)
+        if self.node_residuals_ is None:
+            flux, slopes = self._render(*self._lines_and_tangents(points))
+            return flux, np.moveaxis(slopes, 0, -1)
+        z = self.node_residuals_.at(self.grid_.weights(points))
+        slopes = np.array(
+            [self.node_residuals_.at(change) for change in self.grid_.weights_jacobian(points)]
+        )
+        if self.line_share_ > 0:
+            clone, clone_slopes = self._render(*self._lines_and_tangents(points))
+            of_lines = to_growth(clone, self.softening_)
+            z += self.line_share_ * of_lines
+            slopes += self.line_share_ * clone_slopes / growth_slope(of_lines, self.softening_)
+        slopes *= growth_slope(z, self.softening_)
+        return from_growth(z, self.softening_), np.moveaxis(slopes, 0, -1)
 
     def _render(self, lines, tangents=None):
         """Flux of lines, NaN where absent; with tangents also its derivatives along them."""

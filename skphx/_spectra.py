@@ -117,7 +117,7 @@ def validate_spectra(estimator, X, *, reset, dtype=np.float64, **options):
     with np.errstate(all="ignore"):
         odd = np.flatnonzero(~np.isfinite([flux.sum() for flux in X]))
     for row in odd:
-        _check_finite(row, X[row])
+        check_finite(row, X[row])
     return X
 
 
@@ -153,7 +153,7 @@ def validate_normalised(estimator, X, *, reset):
     is_spectrum = X.shape[1] > 1
     for row, flux in enumerate(X):
         if isinstance(X, LazySpectra):
-            _check_finite(row, flux)
+            check_finite(row, flux)
         if is_spectrum:
             _check_level(row, flux)
     if is_spectrum:
@@ -161,15 +161,30 @@ def validate_normalised(estimator, X, *, reset):
     return X
 
 
-def _check_finite(row, flux):
-    """Refuse a spectrum with pixels that are no numbers."""
+def check_finite(row, flux, *, name="X"):
+    """Refuse a spectrum with pixels that are no numbers.
+
+    Parameters
+    ----------
+    row : int
+        Number of the spectrum, for the message.
+    flux : ndarray of shape (n_pixels,)
+        Its flux.
+    name : str
+        Name of the argument that holds it, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a pixel is NaN or infinite.
+    """
     bad = np.flatnonzero(~np.isfinite(flux))
     if len(bad) == 0:
         return
     what = "NaN" if np.isnan(flux[bad[0]]) else "infinity"
     raise ValueError(
-        f"X contains {what}: every flux must be finite, but {len(bad)} of the {len(flux)} pixels "
-        f"of spectrum {row} are not, the first is pixel {bad[0]}. Leave the spectrum out, or "
+        f"{name} contains {what}: every flux must be finite, but {len(bad)} of the {len(flux)} "
+        f"pixels of spectrum {row} are not, the first is pixel {bad[0]}. Leave the spectrum out, or "
         f"interpolate over these pixels first."
     )
 

@@ -63,7 +63,7 @@ def fading():
 
 
 @pytest.mark.parametrize("missing", ["fade", "drop"])
-@pytest.mark.parametrize("interpolation", ["linear", "hermite", "cubic", "auto"])
+@pytest.mark.parametrize("interpolation", ["linear", "hermite", "cubic", "radial", "auto"])
 def test_nodes_are_exact_also_where_lines_are_missing(fading, interpolation, missing):
     settings = {"residual_tolerance": 0.0, **ONE_NAME}
     emulator = LineManifoldRegressor(detected(), interpolation, missing, **settings)
@@ -193,7 +193,8 @@ def test_predict_lines_are_columns_of_the_cloner(vanishing):
     np.testing.assert_array_equal(nan[..., 0], [[0, 0], [0, 0], [1, 0]])
     rendered = emulator.cloner_.inverse_transform(lines)
     residual = emulator.node_residuals_.at(emulator.grid_.weights(np.array(points)))
-    z = to_growth(rendered, emulator.softening_) + residual
+    assert emulator.line_share_ == 0.5
+    z = 0.5 * to_growth(rendered, emulator.softening_) + residual
     np.testing.assert_allclose(
         emulator.predict(points), from_growth(z, emulator.softening_), rtol=1e-12
     )

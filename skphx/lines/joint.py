@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from skphx.lines.emission import clip_unreachable
 from skphx.lines.least_squares import (
     conjugate_gradients,
     line_bounds,
@@ -204,7 +205,9 @@ class _Joint:
     """One window's problem: what stays the same over all steps."""
 
     def __init__(self, wavelength, flux, start, outside, basis, penalty, rendering):
-        self.wavelength, self.flux, self.outside = wavelength, flux, outside
+        # Emission is no line's to explain: it would pull absorption beside it away.
+        self.flux = np.array([clip_unreachable(one) for one in flux])
+        self.wavelength, self.outside = wavelength, outside
         self.basis, self.penalty, self.rendering = basis, penalty, rendering
         self.reference = start.mean(axis=0)
         self.scale = pull_scale(wavelength, self.reference[:, 0])
@@ -218,8 +221,8 @@ class _Joint:
         """Weighted fit of the basis to what each spectrum says alone."""
         log_area = start[..., 1]
         weights = np.exp(2.0 * np.clip(log_area - log_area.max(axis=0), _FAINTEST, 0.0))
-        degree = np.maximum(np.arange(len(self.penalty)) > 0, self.penalty / self.penalty.max())
-        ridge = np.diag(_START_RIDGE * degree + 1e-9)
+        bent = self.penalty / max(self.penalty.max(), 1e-300)
+        ridge = np.diag(_START_RIDGE * np.maximum(np.arange(len(bent)) > 0, bent) + 1e-9)
         normal = np.einsum("ni,nk,nm->ikm", weights, self.basis, self.basis) + ridge
         values = (start - self.reference) / self.scale
         right = np.einsum("ni,nk,niq->ikq", weights, self.basis, values)

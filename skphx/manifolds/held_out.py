@@ -7,7 +7,8 @@ import numpy as np
 from skphx.grids import lattice_of, make_grid
 from skphx.manifolds.growth import from_growth, to_growth
 
-INTERPOLATIONS = ("linear", "hermite", "cubic", "radial")
+# Kinds with continuous derivatives, the most local first.
+SMOOTH_KINDS = ("hermite", "cubic", "radial")
 SOFTENINGS = (0.01, 0.03, 0.1, 0.3, np.inf)
 # An axis with more values than this is no axis of planes but a cloud of points.
 _MAX_PLANES = 40
