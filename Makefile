@@ -77,6 +77,9 @@ minimum:
 
 bench: install
 	$(PY) benchmarks/bench_render.py
+	$(PY) benchmarks/bench_clones.py
+	$(PY) benchmarks/bench_emulator.py
+	$(PY) benchmarks/bench_size.py
 	$(PY) benchmarks/bench_grids.py
 
 evaluate: install
