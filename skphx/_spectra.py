@@ -184,8 +184,8 @@ def check_finite(row, flux, *, name="X"):
     what = "NaN" if np.isnan(flux[bad[0]]) else "infinity"
     raise ValueError(
         f"{name} contains {what}: every flux must be finite, but {len(bad)} of the {len(flux)} "
-        f"pixels of spectrum {row} are not, the first is pixel {bad[0]}. Leave the spectrum out, or "
-        f"interpolate over these pixels first."
+        f"pixels of spectrum {row} are not, the first is pixel {bad[0]}. Leave the spectrum out, "
+        f"or interpolate over these pixels first."
     )
 
 

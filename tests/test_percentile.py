@@ -84,7 +84,9 @@ def test_bad_spectra_are_named(spectra):
         normalizer.transform(dim)
     for value in (np.nan, np.inf):
         dim[0, 0] = value
-        with pytest.raises(ValueError, match="X contains .* of spectrum 0 are not, the first is pixel 0"):
+        with pytest.raises(
+            ValueError, match=r"X contains .* of spectrum 0 are not, the first is pixel 0"
+        ):
             normalizer.transform(dim)
     with pytest.raises(ValueError, match="Negative values in data"):
         normalizer.transform(-spectra)
