@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
@@ -37,6 +36,9 @@ _FEWEST_TEMPLATES = 24
 # the error that residuals of this size leave in the parameters.
 _THERE = 1e-6
 _NEAR = 1e-3
+
+# Refinements that take their steps together.
+_BLOCK = 32
 
 
 class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEstimator):
@@ -514,12 +516,13 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         """Lowest end of all starts of each spectrum."""
         n_spectra, n_starts, n_parameters = starts.shape
         rows = np.repeat(np.arange(n_spectra), n_starts)
-        n_blocks = min(effective_n_jobs(self.n_jobs), n_spectra)
+        # Blocks of one size, so that rounding does not depend on the number of processes.
+        edges = np.arange(_BLOCK, len(rows), _BLOCK)
         ends = Parallel(n_jobs=self.n_jobs)(
             delayed(problem.refine)(
                 boxes[block], starts.reshape(-1, n_parameters)[at], block, tolerance
             )
-            for at in np.array_split(np.arange(len(rows)), n_blocks)
+            for at in np.split(np.arange(len(rows)), edges)
             for block in [rows[at]]
         )
         points, cost, _ = (np.concatenate(part) for part in zip(*ends, strict=True))

@@ -1,6 +1,7 @@
 """What inference asks of an emulator: flux and its derivatives, whatever the emulator is."""
 
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -24,10 +25,16 @@ def emulate(emulator, points):
     ndarray of shape (n_points, n_pixels)
         Normalised flux.
     """
-    with warnings.catch_warnings():
-        # A frozen emulator may have been fitted on a table whose columns had names.
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    with _nameless():
         return emulator.predict(emulator.grid_.resolve_outside(points, "clip"))
+
+
+@contextmanager
+def _nameless():
+    """Let arrays without names reach an emulator that was fitted on a table with names."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        yield
 
 
 def emulate_with_jacobian(emulator, points):
@@ -51,7 +58,8 @@ def emulate_with_jacobian(emulator, points):
     points = emulator.grid_.resolve_outside(points, "clip")
     flux = emulate(emulator, points)
     if hasattr(emulator, "jacobian"):
-        return flux, np.asarray(emulator.jacobian(points))
+        with _nameless():
+            return flux, np.asarray(emulator.jacobian(points))
     return flux, differences(lambda at: emulate(emulator, at), points, emulator.grid_.bounds, flux)
 
 

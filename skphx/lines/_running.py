@@ -5,6 +5,7 @@ last a dictionary of settings). What a unit returns depends on its arguments alo
 units, their order, or the process, so that a stored answer is as good as a new one.
 """
 
+import importlib
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -129,6 +130,9 @@ def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=
 
 def _numbered(number, compute, unit):
     """Compute one unit; result and error both tell its place."""
+    # A worker whose first answers come from the memory would import these later, and joblib take
+    # what they weigh for a leak and start the worker anew, with a warning.
+    importlib.import_module("skphx.lines._kernels_cpu")
     try:
         return number, compute(*unit)
     except Exception as error:
