@@ -27,8 +27,8 @@ from skphx.lines._running import (
     progress_bar,
     run_units,
 )
-from skphx.lines.joint import background, make_windows
 from skphx.lines.table import LINE_PARAMETERS
+from skphx.lines.windows import depth_of, make_windows
 
 _QUALITY = [("row", np.int64), ("n_lines", np.int64), ("rms", np.float64)]
 
@@ -360,13 +360,7 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_normalised(self, X, reset=False)
-        for name, lines in (("start", start), ("prior", prior)):
-            expected = (len(X), self.n_lines_, len(LINE_PARAMETERS))
-            if np.shape(lines) != expected:
-                raise ValueError(
-                    f"{name} must hold the four parameters of every line of each spectrum, shape "
-                    f"{expected}, got {np.shape(lines)}."
-                )
+        self._check_lines(X, start=start, prior=prior)
         fits = self._refit_each(X, start, prior, pull=pull, n_epochs=n_epochs)
         self._keep_quality(fits)
         return (
@@ -401,18 +395,26 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_normalised(self, X, reset=False)
-        lines = np.array(start)
+        self._check_lines(X, start=start)
+        start, basis, penalty = (np.asarray(a, dtype=np.float64) for a in (start, basis, penalty))
+        if basis.ndim != 2 or len(basis) != len(X) or penalty.shape != basis.shape[1:]:
+            raise ValueError(
+                f"basis must have a row for each of the {len(X)} spectra and penalty a number for "
+                f"each of its columns, got shapes {basis.shape} and {penalty.shape}."
+            )
+        lines = start.copy()
         if lines.shape[1] == 0:
             return lines
         rendering = self.render_settings()
-        windows = make_windows(self.wavelength_, lines)
+        windows = make_windows(self.wavelength_, lines, basis.shape[1])
+        settings = {**rendering, "span": float(self.wavelength_[-1] - self.wavelength_[0])}
 
         def unit(number):
             window = windows[number]
             wavelength = self.wavelength_[window.pixels]
-            outside = background(wavelength, start[:, window.others], **rendering)
+            outside = depth_of(wavelength, start[:, window.others], **rendering)
             flux = np.array([flux[window.pixels] for flux in X])
-            return wavelength, flux, start[:, window.lines], outside, basis, penalty, rendering
+            return wavelength, flux, start[:, window.lines], outside, basis, penalty, settings
 
         with progress_bar("smoothing", len(windows), verbose=self.verbose, unit="window") as bar:
             fits = run_units(
@@ -555,6 +557,16 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
             check_scalar(self.max_lines, "max_lines", int, min_val=0)
         if self.target_rms is not None:
             check_scalar(self.target_rms, "target_rms", (float, int), min_val=0)
+
+    def _check_lines(self, X, **given):
+        """Raise unless arrays of lines fit the spectra and the list."""
+        expected = (len(X), self.n_lines_, len(LINE_PARAMETERS))
+        for name, lines in given.items():
+            if np.shape(lines) != expected:
+                raise ValueError(
+                    f"{name} must hold the four parameters of every line of each spectrum, shape "
+                    f"{expected}, got {np.shape(lines)}."
+                )
 
     def _fit(self, X):
         """Learn the list; return the checked spectra, and the lines where all were cloned."""

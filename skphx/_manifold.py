@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-from scipy import sparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.metrics import r2_score
@@ -15,28 +14,20 @@ from sklearn.utils.validation import check_is_fitted, check_scalar, validate_dat
 from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
 from skphx._spectra import check_finite
-from skphx._validation import check_wavelength
-from skphx.grids import make_grid, smooth_surface
+from skphx.grids import make_grid
 from skphx.grids._axis import NODES_NEEDED
-from skphx.lines.table import LINE_PARAMETERS, LineTable
-from skphx.manifolds import (
-    NodeContinua,
-    NodeLines,
-    NodeResiduals,
-    choose_interpolation,
-    from_growth,
-    growth_slope,
-    to_growth,
-)
+from skphx.lines.dense import render_dense, render_dense_jvp
+from skphx.manifolds import NodeContinua, NodeLines, NodeResiduals, choose_interpolation
+from skphx.manifolds.composition import compose, compose_slopes, residual_of
 from skphx.manifolds.held_out import SMOOTH_KINDS, SOFTENINGS, flux_error_between_nodes
+from skphx.manifolds.pixels import find_pixels, lines_that_matter, resampled
+from skphx.manifolds.smoothing import clone_nodes
 
 MEDIA = ("air", "vacuum")
-# Steps of each node's fit alone, from the lines of the nearest seed.
-_N_EPOCHS_ALONE = 10
 # Every node counts in a radial weight: beyond this many nodes that is slow.
 _MOST_RADIAL_NODES = 2000
-# A line whose optical depth stays below this everywhere in a window does not matter there.
-_NEGLIGIBLE_DEPTH = 1e-6
+# Nodes whose clones are rendered together.
+_NODES_AT_ONCE = 64
 
 
 class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimator):
@@ -254,10 +245,12 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         self._choose(X, normalised)
         self.grid_ = self._make_grid(X, self.interpolation_)
         voigt_cloner = self._line_cloner()
-        lines = self._clone_nodes(voigt_cloner, normalised, X)
+        lines = clone_nodes(
+            voigt_cloner, normalised, X, smoothness=self.smoothness, n_sweeps=self.n_sweeps
+        )
         self.wavelength_ = voigt_cloner.wavelength_
         self.node_lines_ = NodeLines(lines, missing=self.missing)
-        self._keep_residual(normalised, voigt_cloner.inverse_transform(lines.reshape(len(X), -1)))
+        self._keep_residual(normalised, lines)
         self._keep_continua(X, y, normalised)
         self.selected_pixels_ = None
         return self
@@ -275,8 +268,9 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         X : array-like of shape (n_nodes, n_parameters)
             Stellar parameters of the nodes, columns as `parameter_names`.
         table : LineTable
-            Lines of each node, in the same order; `identity` counts in one list for all.
-            Values are kept in single precision, centres to 1e-8 Å.
+            Lines of each node, in the same order; lines of equal `identity` are the same line,
+            and the emulator's list has the identities in their order. Values are kept in single
+            precision, centres to 1e-8 Å.
 
         Returns
         -------
@@ -286,8 +280,8 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If the numbers of nodes differ, the cloner has no wavelengths or more steps than
-            one, or `interpolation` is "auto", which needs spectra.
+            If the numbers of nodes differ, a node has two lines of one identity, the cloner has
+            no wavelengths or is a Pipeline, or `interpolation` is "auto", which needs spectra.
         """
         self._check_parameters()
         if self.interpolation == "auto":
@@ -312,8 +306,7 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
                 "cloner must be a VoigtCloner alone: lines are of normalised spectra already; "
                 "give LineManifoldRegressor the last step of the Pipeline."
             )
-        n_lines = int(table.identity.max(initial=-1)) + 1
-        self.node_lines_ = NodeLines.from_table(table, n_lines, missing=self.missing)
+        self.node_lines_ = NodeLines.from_table(table, missing=self.missing)
         self.cloner_.take_list(self.node_lines_.centers)
         self.wavelength_ = self.cloner_.wavelength_
         self.held_out_errors_ = np.full((1, 1), np.nan)
@@ -381,13 +374,13 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         """
         points = self._points(X)
         weights = self.grid_.weights(points)
-        flux = 1.0
+        flux = None
         if self.line_share_ > 0:
-            flux = self._render(self._lines(points, weights))
+            lines = self._lines(points, weights)
+            flux = render_dense(self.wavelength_, lines, **self._rendering())
         if self.node_residuals_ is not None:
-            z = self.node_residuals_.at(weights)
-            z += self.line_share_ * to_growth(flux, self.softening_)
-            flux = from_growth(z, self.softening_)
+            residual = self.node_residuals_.at(weights)
+            flux = compose(residual, flux, self.line_share_, self.softening_)
         if absolute and self.node_continua_ is not None:
             flux *= self.node_continua_.at(weights, self._column(points, "teff"))
         return flux
@@ -411,7 +404,7 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         NotFittedError, ValueError
             As :meth:`predict_lines`.
         """
-        return self._flux_and_jacobian(self._points(X))[1]
+        return np.moveaxis(self._flux_jacobian(self._points(X)), 0, -1)
 
     def lines_jacobian(self, X):
         """Differentiate every line with respect to the stellar parameters.
@@ -459,8 +452,8 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
     def select(self, *, wavelength):
         """Cut the emulator to part of the wavelengths, or move it to other pixels.
 
-        Only the lines that reach the new pixels with an optical depth above 1e-6 at any node
-        are kept, so that it takes less time and memory.
+        Only the lines that matter there are kept, so that it takes less time and memory: those
+        left out have together an optical depth below 1e-5 at every node.
 
         Parameters
         ----------
@@ -482,20 +475,22 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         Notes
         -----
         Between old pixels the residual is interpolated linearly; lines are evaluated at the
-        new ones. :meth:`normalize` of an emulator with normalisers still takes spectra on the
-        pixels of fit, because a continuum depends on all of them.
+        new ones. A `wing_cut` of the cloner counts the pixels that there are: it cuts wings
+        elsewhere on other pixels, and near the ends of a range. :meth:`normalize` of an emulator
+        with normalisers still takes spectra on the pixels of fit, because a continuum depends on
+        all of them.
         """
         check_is_fitted(self)
         new = copy.copy(self)
-        pixels, new.wavelength_ = _find_pixels(wavelength, self.wavelength_)
-        kept = self._lines_that_matter(new.wavelength_)
+        pixels, new.wavelength_ = find_pixels(wavelength, self.wavelength_)
+        kept = lines_that_matter(self.node_lines_, new.wavelength_)
         new.node_lines_ = self.node_lines_.selected(kept)
         if self.node_residuals_ is not None:
             new.node_residuals_ = self.node_residuals_.resampled(pixels)
         if self.node_continua_ is not None:
             new.node_continua_ = self.node_continua_.resampled(pixels, new.wavelength_)
         if self.flux_error_ is not None:
-            new.flux_error_ = _resampled(self.flux_error_, pixels)
+            new.flux_error_ = resampled(self.flux_error_, pixels)
         before = () if self.selected_pixels_ is None else self.selected_pixels_
         new.selected_pixels_ = (*before, pixels)
         return new
@@ -526,6 +521,12 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         has_normalisers = isinstance(self.cloner_, Pipeline) and len(self.cloner_) > 1
         if not has_normalisers and spectra.shape[1] == len(self.wavelength_):
             return spectra
+        n_pixels = self._line_cloner().n_features_in_
+        if spectra.shape[1] != n_pixels:
+            raise ValueError(
+                f"spectra must have the {n_pixels} pixels of the spectra given to fit, got "
+                f"{spectra.shape[1]}; resample them."
+            )
         if has_normalisers:
             with config_context(enable_metadata_routing=True):
                 normalisers = self.cloner_[:-1]
@@ -533,7 +534,7 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
                     spectra, **self._teff_for(normalisers, "transform", np.asarray(parameters))
                 )
         for pixels in self.selected_pixels_ or ():
-            spectra = _resampled(spectra, pixels)
+            spectra = resampled(spectra, pixels)
         return spectra
 
     def score(self, X, y):
@@ -640,36 +641,27 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
             parameters, normalised, interpolation=choice.interpolation, softening=choice.softening
         )
 
-    def _clone_nodes(self, voigt_cloner, spectra, parameters):
-        """Lines of all nodes, shape (n_nodes, n_lines, 4), NaN where a node lacks a line."""
-        if voigt_cloner.line_list == "detected" or self.smoothness == 0:
-            lines = voigt_cloner.fit_transform(spectra)
-            return lines.reshape(len(spectra), voigt_cloner.n_lines_, len(LINE_PARAMETERS))
-        voigt_cloner.fit(spectra)
-        start = voigt_cloner.nearest_seed_lines(spectra)
-        lines, _ = voigt_cloner.refit(
-            spectra, start, start, pull=voigt_cloner.pull, n_epochs=_N_EPOCHS_ALONE
-        )
-        surface = smooth_surface(parameters)
-        basis, penalty = surface.basis(parameters), self.smoothness * surface.curvature()
-        for _ in range(self.n_sweeps):
-            lines = voigt_cloner.fit_surfaces(spectra, lines, basis, penalty)
-        # No step: the archive and the quality table show what came out.
-        lines, _ = voigt_cloner.refit(spectra, lines, lines, pull=self.smoothness, n_epochs=0)
-        return lines
-
-    def _keep_residual(self, normalised, clones):
+    def _keep_residual(self, normalised, lines):
         """Remember what the clones miss, and how much that is."""
-        missed = normalised - clones
-        self.clone_rms_ = np.sqrt(np.mean(missed**2, axis=1))
+        self.clone_rms_ = np.empty(len(normalised))
+        residual = np.empty(normalised.shape) if self.residual else None
+        missed_squares = np.zeros(normalised.shape[1])
+        # A few spectra at once: of a large grid there is no room for clones and residuals both.
+        for first in range(0, len(normalised), _NODES_AT_ONCE):
+            rows = slice(first, first + _NODES_AT_ONCE)
+            flux = normalised[rows]
+            clones = render_dense(self.wavelength_, lines[rows], **self._rendering())
+            squares = (flux - clones) ** 2
+            self.clone_rms_[rows] = np.sqrt(squares.mean(axis=1))
+            missed_squares += squares.sum(axis=0)
+            if self.residual:
+                residual[rows] = residual_of(flux, clones, self.line_share_, self.softening_)
         self.node_residuals_ = None
         if self.residual:
-            residual = to_growth(normalised, self.softening_)
-            residual -= self.line_share_ * to_growth(clones, self.softening_)
             self.node_residuals_ = NodeResiduals(residual, self.residual_tolerance)
         elif self.flux_error_ is not None:
             # Without it the emulator misses this at the nodes already.
-            self.flux_error_ = np.hypot(self.flux_error_, np.sqrt(np.mean(missed**2, axis=0)))
+            self.flux_error_ = np.sqrt(self.flux_error_**2 + missed_squares / len(normalised))
 
     def _keep_continua(self, parameters, raw, normalised):
         """Remember what the normalisers took away."""
@@ -731,97 +723,23 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
             self.presence_grid_.weights_jacobian(points),
         )
 
-    def _flux_and_jacobian(self, points):
-        """Normalised flux, and its derivatives of shape (n_points, n_pixels, n_parameters)."""
+    def _flux_jacobian(self, points):
+        """Differentiate normalised flux, shape (n_parameters, n_points, n_pixels)."""
+        clone = clone_slopes = None
+        if self.line_share_ > 0:
+            clone, clone_slopes = render_dense_jvp(
+                self.wavelength_, *self._lines_and_tangents(points), **self._rendering()
+            )
         if self.node_residuals_ is None:
-            flux, slopes = self._render(*self._lines_and_tangents(points))
-            return flux, np.moveaxis(slopes, 0, -1)
-        z = self.node_residuals_.at(self.grid_.weights(points))
+            return clone_slopes
+        residual = self.node_residuals_.at(self.grid_.weights(points))
         slopes = np.array(
             [self.node_residuals_.at(change) for change in self.grid_.weights_jacobian(points)]
         )
-        if self.line_share_ > 0:
-            clone, clone_slopes = self._render(*self._lines_and_tangents(points))
-            of_lines = to_growth(clone, self.softening_)
-            z += self.line_share_ * of_lines
-            slopes += self.line_share_ * clone_slopes / growth_slope(of_lines, self.softening_)
-        slopes *= growth_slope(z, self.softening_)
-        return from_growth(z, self.softening_), np.moveaxis(slopes, 0, -1)
-
-    def _render(self, lines, tangents=None):
-        """Flux of lines, NaN where absent; with tangents also its derivatives along them."""
-        from skphx.lines.render import render_jvp
-
-        settings = self._line_cloner().render_settings()
-        table = LineTable.from_dense(lines)
-        if tangents is None:
-            return table.render(self.wavelength_, **settings)
-        device = settings.pop("device")
-        present = np.isfinite(lines).all(axis=2)
-        moves = np.array([tangent[present].T for tangent in tangents])
-        import torch
-
-        columns = [torch.tensor(getattr(table, name), device=device) for name in LINE_PARAMETERS]
-        flux, slopes = render_jvp(
-            self.wavelength_,
-            *columns,
-            torch.tensor(moves, device=device),
-            offsets=table.offsets,
-            **settings,
+        return compose_slopes(
+            residual, slopes, clone, clone_slopes, self.line_share_, self.softening_
         )
-        return flux.cpu().numpy(), slopes.cpu().numpy()
 
-    def _lines_that_matter(self, wavelength):
-        """Whether each line reaches any of the pixels at any node."""
-        lines = self.node_lines_
-        center, log_amplitude, log_sigma, log_gamma = np.moveaxis(lines.values, -1, 0)
-        number = np.arange(lines.n_lines) if lines.identity is None else lines.identity
-        center = center + lines.centers[number]
-        distance = np.maximum(np.maximum(wavelength[0] - center, center - wavelength[-1]), 0.0)
-        # Both parts of a pseudo-Voigt are at most as wide as the sum of the two widths.
-        width = np.exp(log_gamma) + 1.2 * np.exp(log_sigma)
-        area = np.exp(log_amplitude)
-        wing = area * width / (np.pi * (distance**2 + width**2))
-        core = area / width * np.exp(-np.log(2.0) * (distance / width) ** 2)
-        reaches = wing + core > _NEGLIGIBLE_DEPTH
-        if lines.identity is None:
-            return reaches.any(axis=0)
-        return np.bincount(number[reaches], minlength=lines.n_lines) > 0
-
-
-def _find_pixels(wavelength, old):
-    """Pixels asked for: a slice of the old ones, or weights of the old ones in each new one."""
-    if isinstance(wavelength, tuple) and len(wavelength) == 2:
-        start, stop = (float(edge) for edge in wavelength)
-        first, last = np.searchsorted(old, start), np.searchsorted(old, stop, side="right")
-        if last <= first:
-            raise ValueError(
-                f"wavelength=({start:g}, {stop:g}) holds no pixel of the emulator, which has "
-                f"{len(old)} between {old[0]:.2f} and {old[-1]:.2f} Å; ask for a range within."
-            )
-        return slice(first, last), old[first:last]
-    new = check_wavelength(wavelength)
-    if len(new) == 0 or new[0] < old[0] or new[-1] > old[-1]:
-        reach = "none" if len(new) == 0 else f"{new[0]:.2f} to {new[-1]:.2f} Å"
-        raise ValueError(
-            f"wavelength must lie between the emulator's {old[0]:.2f} and {old[-1]:.2f} Å, got "
-            f"{reach}; leave out the pixels beyond."
-        )
-    left = np.clip(np.searchsorted(old, new, side="right") - 1, 0, max(len(old) - 2, 0))
-    right = np.minimum(left + 1, len(old) - 1)
-    step = np.where(right > left, old[right] - old[left], 1.0)
-    share = (new - old[left]) / step
-    rows = np.arange(len(new))
-    weights = sparse.csr_array(
-        (
-            np.concatenate([1.0 - share, share]),
-            (np.concatenate([rows, rows]), np.concatenate([left, right])),
-        ),
-        shape=(len(new), len(old)),
-    )
-    return weights, new
-
-
-def _resampled(values, pixels):
-    """Values of pixels, the last axis, on the pixels asked for."""
-    return values[..., pixels] if isinstance(pixels, slice) else (pixels @ values.T).T
+    def _rendering(self):
+        """Options with which lines are summed."""
+        return self._line_cloner().render_settings()

@@ -3,12 +3,9 @@
 A line that one spectrum leaves undetermined, because it is weak there or hidden in a blend, is
 determined by the others as soon as its parameters may not jump between them: every parameter of
 every line is a sum of a few basis functions of the stellar parameters, and the coefficients of
-all lines are fitted to all spectra at once, by damped Gauss-Newton steps. Lines only touch their
-neighbours, so that a grid is fitted window by window of wavelength, each with all its spectra:
-memory does not grow with the length of the spectra, and windows run side by side.
+all lines in a window of wavelength are fitted to all spectra at once, by damped Gauss-Newton
+steps.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,107 +18,18 @@ from skphx.lines.least_squares import (
     pull_scale,
     window_reach,
 )
-from skphx.lines.render import optical_depth
+from skphx.lines.windows import depth_of
 
-# Lines fitted together for good, lines beside them on either side that are fitted along, and
-# the memory in bytes that the derivatives of one window may take.
-_WINDOW_LINES, _MARGIN_LINES, _WINDOW_BYTES = 120, 12, 4e8
-# Lines farther than this from a window, in Å, are not summed there.
-_FAR = 150.0
 # Faint lines count less where the first surfaces are drawn: range of ln a, relative to the most.
 _FAINTEST = -8.0
 _START_RIDGE = 0.1
 _FIRST_DAMPING, _EASE, _TIGHTEN, _LEAST_DAMPING = 0.1, 0.4, 4.0, 1e-4
 _MAX_REJECTIONS = 5
 _CG_STEPS, _CG_TOLERANCE = 20, 1e-2
+# What is added to the diagonal for a coefficient that no pixel knows of, relative to the largest.
+_TINY = 1e-9
 # Largest change of a coefficient in one step, in units of the scale.
 _LARGEST_STEP = 1.0
-
-
-@dataclass
-class Window:
-    """Part of a grid that is fitted at once: a run of pixels and the lines that stand there.
-
-    `pixels` are the pixels, `lines` the numbers of the free lines, `own` tells which of these
-    keep their result, `others` are the numbers of lines outside that still reach in.
-    """
-
-    pixels: slice
-    lines: np.ndarray
-    own: np.ndarray
-    others: np.ndarray
-
-
-def make_windows(wavelength, lines):
-    """Divide a grid into windows.
-
-    Parameters
-    ----------
-    wavelength : ndarray of shape (n_pixels,)
-        Pixel centres in Å.
-    lines : ndarray of shape (n_spectra, n_lines, 4)
-        Centre (Å), ln area, ln sigma and ln gamma (Å), finite.
-
-    Returns
-    -------
-    list of Window
-        Every line is one window's own.
-    """
-    center = lines[..., 0].mean(axis=0)
-    order = np.argsort(center, kind="stable")
-    n_own = _lines_in_memory(wavelength, lines)
-    windows = []
-    for first in range(0, len(order), n_own):
-        last = min(first + n_own, len(order))
-        low, high = max(0, first - _MARGIN_LINES), min(len(order), last + _MARGIN_LINES)
-        # The outermost windows reach to the ends of the spectrum.
-        start = 0 if low == 0 else np.searchsorted(wavelength, center[order[low]])
-        stop = len(wavelength)
-        if high < len(order):
-            stop = np.searchsorted(wavelength, center[order[high - 1]], side="right")
-        if stop - start < 2:
-            start, stop = max(0, stop - 2), min(len(wavelength), start + 2)
-        edges = wavelength[start] - _FAR, wavelength[stop - 1] + _FAR
-        outside = np.concatenate([order[:low], order[high:]])
-        near = (center[outside] > edges[0]) & (center[outside] < edges[1])
-        own = np.zeros(high - low, dtype=bool)
-        own[first - low : last - low] = True
-        windows.append(Window(slice(start, stop), order[low:high], own, outside[near]))
-    return windows
-
-
-def _lines_in_memory(wavelength, lines):
-    """Count the lines whose derivatives, in all spectra, fit into the memory of a window."""
-    step = (wavelength[-1] - wavelength[0]) / max(len(wavelength) - 1, 1)
-    sample = lines[:: max(1, len(lines) // 20)]
-    flat = sample.reshape(-1, 4)
-    parts, _ = line_parts(flat, "pseudo-voigt")
-    pixels = 2.0 * window_reach(parts, np.full(len(flat), step)) / step
-    bytes_each = 16.0 * len(lines) * max(float(pixels.mean()), 1.0)
-    return int(np.clip(_WINDOW_BYTES / bytes_each - 2 * _MARGIN_LINES, 10, _WINDOW_LINES))
-
-
-def background(wavelength, lines, **rendering):
-    """Optical depth in all spectra of lines that are not fitted.
-
-    Parameters
-    ----------
-    wavelength : ndarray of shape (n_pixels,)
-        Pixel centres of the window, Å.
-    lines : ndarray of shape (n_spectra, n_lines, 4)
-        Centre (Å), ln area, ln sigma and ln gamma (Å).
-    **rendering
-        Options of :func:`skphx.lines.optical_depth`, and `device`.
-
-    Returns
-    -------
-    ndarray of shape (n_spectra, n_pixels)
-        Their optical depth.
-    """
-    n_spectra, n_lines, _ = lines.shape
-    if n_lines == 0:
-        return np.zeros((n_spectra, len(wavelength)))
-    return _depth(wavelength, lines, **rendering)
 
 
 def fit_window(
@@ -138,6 +46,7 @@ def fit_window(
     transmission="exponential",
     wing_cut=None,
     device="cpu",
+    span=None,
 ):
     """Fit the lines of one window of all spectra together.
 
@@ -165,13 +74,16 @@ def fit_window(
         The fit ends when a step lowers the cost by less than this part.
     profile, transmission, wing_cut, device
         As in :func:`skphx.lines.fit_lines`.
+    span : float or None
+        Length in Å of the whole spectrum, of which no line may be wider than a quarter; None is
+        that of the window.
 
     Returns
     -------
     lines : ndarray of shape (n_spectra, n_lines, 4)
         Fitted parameters, all on smooth functions.
     rms : ndarray of shape (n_spectra,)
-        Root mean square of clone minus flux.
+        Root mean square of clone minus flux, emission cut off.
 
     References
     ----------
@@ -184,27 +96,16 @@ def fit_window(
         "wing_cut": wing_cut,
         "device": device,
     }
-    problem = _Joint(wavelength, flux, start, outside, basis, penalty, rendering)
+    problem = _Joint(wavelength, flux, start, outside, basis, penalty, rendering, span)
     # The blocks are small: threaded linear algebra waits for its threads longer than it works.
     with threadpool_limits(limits=1, user_api="blas"):
         return problem.minimise(n_epochs, tolerance)
 
 
-def _depth(wavelength, lines, *, device, **options):
-    """Optical depth of all spectra, shape (n_spectra, n_pixels)."""
-    import torch
-
-    n_spectra, n_lines, _ = lines.shape
-    columns = torch.as_tensor(lines.reshape(-1, 4), device=device).T
-    with torch.no_grad():
-        offsets = np.arange(n_spectra + 1) * n_lines
-        return optical_depth(wavelength, *columns, offsets=offsets, **options).cpu().numpy()
-
-
 class _Joint:
     """One window's problem: what stays the same over all steps."""
 
-    def __init__(self, wavelength, flux, start, outside, basis, penalty, rendering):
+    def __init__(self, wavelength, flux, start, outside, basis, penalty, rendering, span):
         # Emission is no line's to explain: it would pull absorption beside it away.
         self.flux = np.array([clip_unreachable(one) for one in flux])
         self.wavelength, self.outside = wavelength, outside
@@ -212,7 +113,9 @@ class _Joint:
         self.reference = start.mean(axis=0)
         self.scale = pull_scale(wavelength, self.reference[:, 0])
         self.pixel = np.interp(self.reference[:, 0], wavelength, np.gradient(wavelength))
-        self.lower, self.upper = line_bounds(wavelength, self.reference, rendering["profile"])
+        self.lower, self.upper = line_bounds(
+            wavelength, self.reference, rendering["profile"], span
+        )
         self.coefficients = self._first_surfaces(start)
         # All spectra side by side, as if they were one long one.
         self.tiled = np.tile(wavelength, len(flux))
@@ -221,8 +124,8 @@ class _Joint:
         """Weighted fit of the basis to what each spectrum says alone."""
         log_area = start[..., 1]
         weights = np.exp(2.0 * np.clip(log_area - log_area.max(axis=0), _FAINTEST, 0.0))
-        bent = self.penalty / max(self.penalty.max(), 1e-300)
-        ridge = np.diag(_START_RIDGE * np.maximum(np.arange(len(bent)) > 0, bent) + 1e-9)
+        # The spectrum that has the line at its strongest weighs 1: the constant is determined.
+        ridge = np.diag(_START_RIDGE * (np.arange(self.basis.shape[1]) > 0))
         normal = np.einsum("ni,nk,nm->ikm", weights, self.basis, self.basis) + ridge
         values = (start - self.reference) / self.scale
         right = np.einsum("ni,nk,niq->ikq", weights, self.basis, values)
@@ -236,7 +139,7 @@ class _Joint:
     def evaluate(self, coefficients):
         """Cost, lines, clones and residuals of coefficients."""
         lines = self.lines(coefficients)
-        clone = np.exp(-(_depth(self.wavelength, lines, **self.rendering) + self.outside))
+        clone = np.exp(-(depth_of(self.wavelength, lines, **self.rendering) + self.outside))
         residual = clone - self.flux
         cost = np.sum(residual**2) + np.sum((self.penalty * coefficients) ** 2)
         return cost, lines, clone, residual
@@ -327,7 +230,9 @@ class _Equations:
         problem = self.problem
         n_lines, size, _ = self.blocks.shape
         diagonal = np.einsum("lii->li", self.blocks)
-        extra = damping * diagonal + np.tile(problem.penalty**2, 4) + 1e-9 * diagonal.max()
+        extra = (
+            damping * diagonal + np.tile(problem.penalty**2, 4) + _TINY * (diagonal.max() or 1.0)
+        )
         damped = self.blocks.copy()
         damped[:, np.arange(size), np.arange(size)] += extra
         inverse = np.linalg.inv(damped)

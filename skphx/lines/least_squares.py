@@ -19,7 +19,7 @@ from skphx.lines.render import optical_depth
 
 # A line's window reaches to where its optical depth falls below this, but not beyond the
 # largest reach: farther wings are in the flux, yet not in the Jacobian.
-_WINDOW_DEPTH = 2e-4
+WINDOW_DEPTH = 2e-4
 _WINDOW_SIGMAS = 5.0
 _LARGEST_REACH = 40.0
 _SMALLEST_REACH_PIXELS = 3.0
@@ -225,7 +225,7 @@ def line_parts(lines, profile):
     return torch.stack(parts, dim=1).detach().numpy(), torch.stack(chain, dim=1).numpy()
 
 
-def window_reach(parts, pixel):
+def window_reach(parts, pixel, depth=WINDOW_DEPTH):
     """How far from its centre each line changes the flux, in Å.
 
     Parameters
@@ -234,18 +234,20 @@ def window_reach(parts, pixel):
         From :func:`line_parts`.
     pixel : ndarray of shape (n_lines,)
         Pixel step at each line, Å.
+    depth : float
+        Optical depth of the Lorentzian wing at the reach.
 
     Returns
     -------
     ndarray of shape (n_lines,)
         Half width of its window in the Jacobian.
     """
-    wing = np.sqrt(parts[:, 0] * parts[:, 1] / (math.pi * _WINDOW_DEPTH))
+    wing = np.sqrt(parts[:, 0] * parts[:, 1] / (math.pi * depth))
     reach = np.clip(np.maximum(_WINDOW_SIGMAS * parts[:, 3], wing), 0.0, _LARGEST_REACH)
     return np.maximum(reach, _SMALLEST_REACH_PIXELS * pixel)
 
 
-def line_bounds(wavelength, prior, profile):
+def line_bounds(wavelength, prior, profile, span=None):
     """Bounds that keep every line near its place and every width above what a pixel tells.
 
     Parameters
@@ -256,6 +258,9 @@ def line_bounds(wavelength, prior, profile):
         Centre (Å), ln area, ln sigma and ln gamma (Å) around which lines may move.
     profile : str
         Shape of a line.
+    span : float or None
+        Length in Å of the whole spectrum, where `wavelength` is a part of it: no line is wider
+        than a quarter of it.
 
     Returns
     -------
@@ -265,7 +270,8 @@ def line_bounds(wavelength, prior, profile):
     pixel = np.interp(prior[:, 0], wavelength, np.gradient(wavelength))
     fwhm = _FWHM_PER_SIGMA * line_parts(prior, profile)[0][:, 3]
     reach = np.maximum(fwhm, 3.0 * pixel)
-    widest = min(_LARGEST_WIDTH, _LARGEST_PART * (wavelength[-1] - wavelength[0]))
+    span = wavelength[-1] - wavelength[0] if span is None else span
+    widest = min(_LARGEST_WIDTH, _LARGEST_PART * span)
     constant = np.full(len(prior), 1.0)
     lower = [
         prior[:, 0] - reach,

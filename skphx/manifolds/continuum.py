@@ -6,7 +6,8 @@ from skphx._units import blackbody_flux
 from skphx.manifolds.residual import NodeResiduals
 
 # The continuum of a deep line is that of the pixels beside it: their ratio means nothing there.
-_LEAST_FLUX = 0.3
+# Where nothing is brighter, it is that of the brightest pixels.
+_LEAST_FLUX, _BRIGHTEST = 0.3, 0.9
 # Root mean square of ln continuum that its low rank may lose.
 _TOLERANCE = 1e-7
 
@@ -32,6 +33,11 @@ class NodeContinua:
         ln of raw over normalised flux and blackbody, at the nodes.
     has_blackbody : bool
         Whether `at` needs Teff.
+
+    Raises
+    ------
+    ValueError
+        If a spectrum has no pixel that is positive before and after.
     """
 
     def __init__(self, wavelength, raw, normalised, teff=None):
@@ -39,7 +45,15 @@ class NodeContinua:
         log_factor = np.empty_like(normalised)
         pixel = np.arange(len(wavelength))
         for row in range(len(raw)):
-            usable = (normalised[row] > _LEAST_FLUX) & (raw[row] > 0)
+            positive = raw[row] > 0
+            brightest = normalised[row].max(where=positive, initial=0.0)
+            usable = positive & (normalised[row] > min(_LEAST_FLUX, _BRIGHTEST * brightest))
+            if not usable.any():
+                raise ValueError(
+                    f"spectrum {row} of y has no pixel that is positive before and after it is "
+                    f"normalised, so that its continuum is unknown; exclude this node, see "
+                    f"skphx.grids.diagnose_grid."
+                )
             ratio = np.log(raw[row, usable] / normalised[row, usable])
             if teff is not None:
                 ratio -= np.log(blackbody_flux(wavelength[usable], teff[row]))

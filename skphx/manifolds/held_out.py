@@ -10,7 +10,7 @@ from skphx.manifolds.growth import from_growth, to_growth
 # Kinds with continuous derivatives, the most local first.
 SMOOTH_KINDS = ("hermite", "cubic", "radial")
 SOFTENINGS = (0.01, 0.03, 0.1, 0.3, np.inf)
-# An axis with more values than this is no axis of planes but a cloud of points.
+# Planes left out along one axis; of a longer one as many, evenly spread.
 _MAX_PLANES = 40
 # Pixels whose errors are summed at once.
 _CHUNK = 8192
@@ -50,17 +50,20 @@ def plane_splits(parameters):
     -------
     list of Split
         With a gap of two spacings for each inner value of an axis of three values or more,
-        and one with gaps of four for an axis of five or more.
+        and one with gaps of four for an axis of five or more. Nodes that share hardly any value
+        with each other, a cloud, are left out one by one.
     """
     axes, positions = lattice_of(parameters)
+    is_cloud = len(axes) > 1 and min(map(len, axes)) > len(parameters) // 2
     splits = []
-    for column, axis in enumerate(axes):
+    for column, axis in enumerate(axes[:1] if is_cloud else axes):
         place = positions[:, column]
-        if len(axis) > _MAX_PLANES:
-            continue
-        for value in range(1, len(axis) - 1):
+        inner = np.arange(1, len(axis) - 1)
+        if len(inner) > _MAX_PLANES:
+            inner = inner[np.linspace(0, len(inner) - 1, _MAX_PLANES).astype(np.intp)]
+        for value in inner:
             splits.append(_split(place != value, place == value, column, 2))
-        if len(axis) >= 5:
+        if len(axis) >= 5 and not is_cloud:
             coarse = (place % 4 == 0) | (place == len(axis) - 1)
             between = (place % 4 == 2) & (place + 2 <= len(axis) - 1)
             splits.append(_split(coarse, between, column, 4))
@@ -116,7 +119,7 @@ def choose_interpolation(parameters, spectra, *, interpolations, softenings):
         lose little to the best. Where no axis has three values, the last kind and the first
         softening.
     """
-    step = max(1, spectra.shape[1] // _MAX_PIXELS)
+    step = -(-spectra.shape[1] // _MAX_PIXELS)
     flux = spectra[:, ::step]
     total = np.zeros((len(interpolations), len(softenings)))
     n_tested = 0

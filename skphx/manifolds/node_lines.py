@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 
+from skphx.lines.reach import deepest_within
 from skphx.lines.table import LINE_PARAMETERS
 
 CENTER = LINE_PARAMETERS.index("center")
@@ -11,6 +12,8 @@ LOG_AMPLITUDE = LINE_PARAMETERS.index("log_amplitude")
 # interpolated line is dropped.
 MISSING_LOG_AMPLITUDE = -1000.0
 DROPPED_LOG_AMPLITUDE = -100.0
+# Lines that are looked at together.
+_CHUNK = 1 << 18
 
 
 class NodeLines:
@@ -76,15 +79,14 @@ class NodeLines:
         self.values = self.values.astype(dtype)
 
     @classmethod
-    def from_table(cls, table, n_lines, *, missing="fade", dtype=np.float32):
+    def from_table(cls, table, *, missing="fade", dtype=np.float32):
         """Take the lines of a ragged table, which may be too large for an array of all.
 
         Parameters
         ----------
         table : LineTable
-            Lines of every node; those without a place in the common list are left out.
-        n_lines : int
-            Length of the common list.
+            Lines of every node. The common list is made of the identities that occur, in
+            their order; lines of a negative one, which have no place in it, are left out.
         missing, dtype
             As in the constructor.
 
@@ -92,15 +94,31 @@ class NodeLines:
         -------
         NodeLines
             The lines, kept node by node.
+
+        Raises
+        ------
+        ValueError
+            If a node has two lines of one identity.
         """
         new = cls.__new__(cls)
-        new.missing, new.n_nodes, new.n_lines = missing, table.n_spectra, n_lines
+        new.missing, new.n_nodes = missing, table.n_spectra
         known = table.identity >= 0
         node = np.repeat(np.arange(table.n_spectra), np.diff(table.offsets))[known]
-        new.identity = table.identity[known].astype(np.int32)
+        # Identities may be any whole numbers, such as the bits of a detected centre.
+        identities, new.identity = np.unique(table.identity[known], return_inverse=True)
+        new.identity = new.identity.astype(np.int32)
+        new.n_lines = n_lines = len(identities)
         # Within a node by identity, as sparse matrices have them.
         order = np.lexsort((new.identity, node))
         new.identity = new.identity[order]
+        twice = (np.diff(new.identity) == 0) & (np.diff(node) == 0)
+        if twice.any():
+            first = int(np.argmax(twice))
+            raise ValueError(
+                f"table must hold each line once a node, but node {node[first]} has two of "
+                f"identity {identities[new.identity[first]]}; number lines by the line that they "
+                f"are."
+            )
         new.offsets = np.concatenate([[0], np.cumsum(np.bincount(node, minlength=new.n_nodes))])
         center = table.center[known][order]
         n_with = np.bincount(new.identity, minlength=n_lines)
@@ -162,6 +180,34 @@ class NodeLines:
         new.identity = number[self.identity[rows]].astype(np.int32)
         new.offsets = np.concatenate([[0], np.cumsum(rows)])[self.offsets]
         return new
+
+    def deepest(self, low, high):
+        """Bound how deep each line is within a range of wavelengths.
+
+        Parameters
+        ----------
+        low, high : float
+            Ends of the range, Å.
+
+        Returns
+        -------
+        node, number : ndarrays of shape (n_instances,), int
+            Node of each line, and its number in the common list.
+        depth : ndarray of shape (n_instances,)
+            Bound of its optical depth, see :func:`skphx.lines.reach.deepest_within`.
+        """
+        if self.identity is None:
+            node, number = np.divmod(np.arange(self.n_instances), self.n_lines)
+        else:
+            node = np.repeat(np.arange(self.n_nodes), np.diff(self.offsets))
+            number = self.identity
+        values = self.values.reshape(-1, len(LINE_PARAMETERS))
+        depth = np.empty(self.n_instances, dtype=np.float32)
+        for first in range(0, self.n_instances, _CHUNK):
+            part = slice(first, first + _CHUNK)
+            center, *others = values[part].astype(np.float64).T
+            depth[part] = deepest_within(center + self.centers[number[part]], *others, low, high)
+        return node, number, depth
 
     def at(self, weights, presence_weights, weights_jacobian=None, presence_jacobian=None):
         """Lines at points between the nodes, and how they change with the parameters.

@@ -1,0 +1,118 @@
+"""Part of an emulator's wavelengths: which pixels, and which lines matter there."""
+
+import numpy as np
+from scipy import sparse
+
+from skphx._validation import check_wavelength
+
+# Lines are left out that together stay below this optical depth at every node.
+_NEGLIGIBLE_DEPTH = 1e-5
+# Thresholds tried for a single line, the highest first.
+_THRESHOLDS = 10.0 ** np.arange(-5.0, -12.0, -0.5)
+
+
+def find_pixels(wavelength, old):
+    """Find the pixels that are asked for.
+
+    Parameters
+    ----------
+    wavelength : tuple (start, stop) or array-like of shape (n_new,)
+        Range of which the old pixels are kept, Å, or new pixel centres within the old range.
+    old : ndarray of shape (n_old,)
+        Old pixel centres, Å.
+
+    Returns
+    -------
+    pixels : slice or csr_array of shape (n_new, n_old)
+        Old pixels to keep, or weights of the old ones in each new one.
+    new : ndarray of shape (n_new,)
+        Their centres, Å.
+
+    Raises
+    ------
+    ValueError
+        If no old pixel is within the range, or a new one is outside the old range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx.manifolds.pixels import find_pixels
+    >>> old = np.array([5000.0, 5001.0, 5002.0])
+    >>> find_pixels((5000.5, 5002.0), old)
+    (slice(1, 3, None), array([5001., 5002.]))
+    >>> find_pixels([5000.25], old)[0].toarray()
+    array([[0.75, 0.25, 0.  ]])
+    """
+    if isinstance(wavelength, tuple) and len(wavelength) == 2:
+        start, stop = (float(edge) for edge in wavelength)
+        first, last = np.searchsorted(old, start), np.searchsorted(old, stop, side="right")
+        if not start <= stop or last <= first:
+            raise ValueError(
+                f"wavelength=({start:g}, {stop:g}) holds no pixel of the emulator, which has "
+                f"{len(old)} between {old[0]:.2f} and {old[-1]:.2f} Å; ask for a range within."
+            )
+        return slice(int(first), int(last)), old[first:last]
+    new = check_wavelength(wavelength)
+    if len(new) == 0 or new[0] < old[0] or new[-1] > old[-1]:
+        reach = "none" if len(new) == 0 else f"{new[0]:.2f} to {new[-1]:.2f} Å"
+        raise ValueError(
+            f"wavelength must lie between the emulator's {old[0]:.2f} and {old[-1]:.2f} Å, got "
+            f"{reach}; leave out the pixels beyond."
+        )
+    left = np.clip(np.searchsorted(old, new, side="right") - 1, 0, max(len(old) - 2, 0))
+    right = np.minimum(left + 1, len(old) - 1)
+    step = np.where(right > left, old[right] - old[left], 1.0)
+    share = (new - old[left]) / step
+    rows = np.arange(len(new))
+    weights = sparse.csr_array(
+        (
+            np.concatenate([1.0 - share, share]),
+            (np.concatenate([rows, rows]), np.concatenate([left, right])),
+        ),
+        shape=(len(new), len(old)),
+    )
+    return weights, new
+
+
+def resampled(values, pixels):
+    """Values on the pixels that are asked for.
+
+    Parameters
+    ----------
+    values : ndarray of shape (..., n_old)
+        Values on the old pixels.
+    pixels : slice or csr_array of shape (n_new, n_old)
+        From :func:`find_pixels`.
+
+    Returns
+    -------
+    ndarray of shape (..., n_new)
+        The values kept, or interpolated linearly.
+    """
+    return values[..., pixels] if isinstance(pixels, slice) else (pixels @ values.T).T
+
+
+def lines_that_matter(node_lines, wavelength):
+    """Tell which lines are needed on part of the wavelengths.
+
+    Parameters
+    ----------
+    node_lines : NodeLines
+        Lines at the nodes.
+    wavelength : ndarray of shape (n_pixels,)
+        Pixel centres, Å.
+
+    Returns
+    -------
+    ndarray of shape (n_lines,), bool
+        False for lines that together have an optical depth below 1e-5 at every node.
+    """
+    node, number, depth = node_lines.deepest(wavelength[0], wavelength[-1])
+    most = np.zeros(node_lines.n_lines, dtype=depth.dtype)
+    np.maximum.at(most, number, depth)
+    for threshold in _THRESHOLDS:
+        is_left_out = most < threshold
+        together = np.bincount(node, weights=depth * is_left_out[number], minlength=1)
+        if together.max() <= _NEGLIGIBLE_DEPTH:
+            return ~is_left_out
+    return most > 0.0
