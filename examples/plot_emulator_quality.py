@@ -28,7 +28,7 @@ star = {
 grid = make_stellar_grid(
     teff=np.arange(4500.0, 6501.0, 500.0), logg=(3.5, 4.0, 4.5, 5.0), feh=(-0.5, 0.0, 0.5), **star
 )
-emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), interpolation="cubic")
+emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), interpolation="auto")
 emulator.fit(grid.parameters, grid.spectra / grid.continuum)
 
 # %%
