@@ -1,5 +1,6 @@
 """VoigtCloner: spectra as tables of spectral lines."""
 
+from functools import partial
 from os import PathLike
 
 import numpy as np
@@ -409,24 +410,28 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         windows = make_windows(self.wavelength_, lines, basis.shape[1])
         settings = {**rendering, "span": float(self.wavelength_[-1] - self.wavelength_[0])}
 
-        def unit(number):
+        def unit(windows, lines, number):
             window = windows[number]
             wavelength = self.wavelength_[window.pixels]
-            outside = depth_of(wavelength, start[:, window.others], **rendering)
+            outside = depth_of(wavelength, lines[:, window.others], **rendering)
             flux = np.array([flux[window.pixels] for flux in X])
-            return wavelength, flux, start[:, window.lines], outside, basis, penalty, settings
+            return wavelength, flux, lines[:, window.lines], outside, basis, penalty, settings
 
+        archive = self._find_archive(X)
         with progress_bar("smoothing", len(windows), verbose=self.verbose, unit="window") as bar:
-            fits = run_units(
-                joint_unit,
-                LazyUnits(len(windows), unit),
-                n_jobs=self.n_jobs,
-                memory=self.memory,
-                archive=self._find_archive(X),
-                bar=bar,
-            )
-        for window, fit in zip(windows, fits, strict=True):
-            lines[:, window.lines[window.own]] = fit["lines"][:, window.own]
+            # Every second one first: neighbours must not both mend what is wrong at their border.
+            for chosen in (windows[::2], windows[1::2]):
+                units = LazyUnits(len(chosen), partial(unit, chosen, lines.copy()))
+                fits = run_units(
+                    joint_unit,
+                    units,
+                    n_jobs=self.n_jobs,
+                    memory=self.memory,
+                    archive=archive,
+                    bar=bar,
+                )
+                for window, fit in zip(chosen, fits, strict=True):
+                    lines[:, window.lines[window.own]] = fit["lines"][:, window.own]
         return lines
 
     def inverse_transform(self, X):

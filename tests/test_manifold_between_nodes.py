@@ -177,7 +177,7 @@ def test_outside_is_an_error_or_moved(nodes, kind):
     emulator = fit((parameters[kept], spectra[kept]), interpolation=kind, holes="interpolate")
     outside = np.array([[4.4, 2.9], [-1.0, 1.0]])
     for method in (emulator.predict, emulator.jacobian, emulator.predict_lines):
-        with pytest.raises(ValueError, match="outside|hull"):
+        with pytest.raises(ValueError, match=r"outside|hull"):
             method(outside)
     clipped = emulator.set_params(extrapolate="clip").predict(outside)
     np.testing.assert_allclose(clipped[1], emulator.predict([[0.0, 1.0]])[0], atol=1e-6)
@@ -190,7 +190,7 @@ def test_outside_is_an_error_or_moved(nodes, kind):
 def test_an_unknown_rule_set_after_fit_is_named(nodes, emulators):
     emulator = emulators["linear", "fade"].set_params(extrapolate="wrap")
     try:
-        with pytest.raises(ValueError, match="extrapolate.*'wrap'|'wrap'"):
+        with pytest.raises(ValueError, match="'wrap'"):
             emulator.predict([[9.0, 9.0]])
     finally:
         emulator.set_params(extrapolate="error")

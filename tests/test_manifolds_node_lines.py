@@ -55,8 +55,8 @@ def test_both_ways_of_keeping_lines_agree(kind, missing):
     np.testing.assert_array_equal(one.to_dense(), other.to_dense())
 
 
-def test_lines_come_back(missing=0.4):
-    lines = random_lines(missing=missing)
+def test_lines_come_back():
+    lines = random_lines(missing=0.4)
     kept = NodeLines(lines)
     np.testing.assert_allclose(kept.to_dense(), lines, rtol=1e-14)
     np.testing.assert_array_equal(kept.present, np.isfinite(lines[..., 0]))
@@ -161,13 +161,16 @@ def test_many_lines_that_are_negligible_alone_may_matter_together():
 OLD = np.array([5000.0, 5001.0, 5003.0, 5004.0])
 
 
-def test_new_pixels_are_weights_of_old_ones():
-    weights, new = find_pixels([5000.0, 5002.0, 5004.0], OLD)
+def test_new_pixels_are_means_of_old_ones():
+    pixels, new = find_pixels([5000.0, 5002.0, 5004.0], OLD)
     np.testing.assert_array_equal(new, [5000.0, 5002.0, 5004.0])
-    np.testing.assert_allclose(weights.toarray(), [[1, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]])
+    weights = resampled(np.eye(4), pixels).T
+    np.testing.assert_allclose(weights, [[1, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]])
     values = np.array([OLD, OLD**2])
-    np.testing.assert_allclose(resampled(values, weights)[0], new)
-    np.testing.assert_allclose(resampled(OLD, weights), new)
+    np.testing.assert_allclose(resampled(values, pixels)[0], new)
+    np.testing.assert_allclose(resampled(OLD, pixels), new)
+    lone, _ = find_pixels([5000.0], OLD[:1])
+    np.testing.assert_array_equal(resampled(values[:, :1], lone), values[:, :1])
     np.testing.assert_array_equal(resampled(values, slice(1, 3)), values[:, 1:3])
 
 

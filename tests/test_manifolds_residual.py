@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 
 from skphx._units import blackbody_flux
 from skphx.manifolds import NodeContinua, NodeResiduals
+from skphx.manifolds.pixels import PixelsBetween
 
 WAVELENGTH = np.linspace(5000.0, 5100.0, 300)
 TEFF = np.array([4000.0, 5000.0, 6000.0])
@@ -48,7 +49,7 @@ def test_residuals_on_other_pixels(residual):
     for kept in (NodeResiduals(residual, 1e-4), NodeResiduals(residual, 0.0)):
         every = kept.at(np.eye(20))
         np.testing.assert_allclose(kept.resampled(slice(3, 9)).at(np.eye(20)), every[:, 3:9])
-        mean = csr_array(np.eye(300)[:299] / 2 + np.eye(300)[1:] / 2)
+        mean = PixelsBetween(np.arange(299) + 0.5, np.arange(300.0))
         expected = (every[:, :-1] + every[:, 1:]) / 2
         np.testing.assert_allclose(kept.resampled(mean).at(np.eye(20)), expected, atol=1e-12)
 
@@ -83,7 +84,7 @@ def test_continua_without_temperatures():
 
 
 def test_flux_that_is_deep_everywhere_has_a_continuum():
-    raw, normalised, continuum = spectra(0.0)
+    _, normalised, continuum = spectra(0.0)
     absorbed = normalised * np.linspace(0.05, 0.2, 300)
     kept = NodeContinua(WAVELENGTH, continuum * absorbed, absorbed, TEFF)
     np.testing.assert_allclose(kept.at(np.eye(3), TEFF)[:, -20:], continuum[:, -20:], rtol=1e-6)

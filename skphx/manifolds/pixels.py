@@ -1,7 +1,6 @@
 """Part of an emulator's wavelengths: which pixels, and which lines matter there."""
 
 import numpy as np
-from scipy import sparse
 
 from skphx._validation import check_wavelength
 
@@ -9,6 +8,29 @@ from skphx._validation import check_wavelength
 _NEGLIGIBLE_DEPTH = 1e-5
 # Thresholds tried for a single line, the highest first.
 _THRESHOLDS = 10.0 ** np.arange(-5.0, -12.0, -0.5)
+
+
+class PixelsBetween:
+    """New pixels, each between two old ones.
+
+    Parameters
+    ----------
+    new, old : ndarrays of shape (n_new,) and (n_old,)
+        Pixel centres, Å, increasing; the new ones within the old.
+
+    Attributes
+    ----------
+    left, right : ndarrays of shape (n_new,), int
+        Old pixels on either side.
+    share : ndarray of shape (n_new,)
+        How much of the value is that of the right one.
+    """
+
+    def __init__(self, new, old):
+        self.left = np.clip(np.searchsorted(old, new, side="right") - 1, 0, max(len(old) - 2, 0))
+        self.right = np.minimum(self.left + 1, len(old) - 1)
+        step = np.where(self.right > self.left, old[self.right] - old[self.left], 1.0)
+        self.share = (new - old[self.left]) / step
 
 
 def find_pixels(wavelength, old):
@@ -23,8 +45,8 @@ def find_pixels(wavelength, old):
 
     Returns
     -------
-    pixels : slice or csr_array of shape (n_new, n_old)
-        Old pixels to keep, or weights of the old ones in each new one.
+    pixels : slice or PixelsBetween
+        Old pixels to keep, or where the new ones are between the old.
     new : ndarray of shape (n_new,)
         Their centres, Å.
 
@@ -40,8 +62,8 @@ def find_pixels(wavelength, old):
     >>> old = np.array([5000.0, 5001.0, 5002.0])
     >>> find_pixels((5000.5, 5002.0), old)
     (slice(1, 3, None), array([5001., 5002.]))
-    >>> find_pixels([5000.25], old)[0].toarray()
-    array([[0.75, 0.25, 0.  ]])
+    >>> find_pixels([5000.25], old)[0].share
+    array([0.25])
     """
     if isinstance(wavelength, tuple) and len(wavelength) == 2:
         start, stop = (float(edge) for edge in wavelength)
@@ -59,19 +81,7 @@ def find_pixels(wavelength, old):
             f"wavelength must lie between the emulator's {old[0]:.2f} and {old[-1]:.2f} Å, got "
             f"{reach}; leave out the pixels beyond."
         )
-    left = np.clip(np.searchsorted(old, new, side="right") - 1, 0, max(len(old) - 2, 0))
-    right = np.minimum(left + 1, len(old) - 1)
-    step = np.where(right > left, old[right] - old[left], 1.0)
-    share = (new - old[left]) / step
-    rows = np.arange(len(new))
-    weights = sparse.csr_array(
-        (
-            np.concatenate([1.0 - share, share]),
-            (np.concatenate([rows, rows]), np.concatenate([left, right])),
-        ),
-        shape=(len(new), len(old)),
-    )
-    return weights, new
+    return PixelsBetween(new, old), new
 
 
 def resampled(values, pixels):
@@ -81,7 +91,7 @@ def resampled(values, pixels):
     ----------
     values : ndarray of shape (..., n_old)
         Values on the old pixels.
-    pixels : slice or csr_array of shape (n_new, n_old)
+    pixels : slice or PixelsBetween
         From :func:`find_pixels`.
 
     Returns
@@ -89,7 +99,10 @@ def resampled(values, pixels):
     ndarray of shape (..., n_new)
         The values kept, or interpolated linearly.
     """
-    return values[..., pixels] if isinstance(pixels, slice) else (pixels @ values.T).T
+    if isinstance(pixels, slice):
+        return values[..., pixels]
+    left, right = values[..., pixels.left], values[..., pixels.right]
+    return left + pixels.share * (right - left)
 
 
 def lines_that_matter(node_lines, wavelength):

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import linalg
 
+from skphx.manifolds.pixels import resampled
+
 # A low rank pays where it needs less than this part of the nodes.
 _LARGEST_RANK = 0.5
 
@@ -74,8 +76,8 @@ class NodeResiduals:
 
         Parameters
         ----------
-        pixels : slice, ndarray of int, or sparse array of shape (n_new, n_pixels)
-            Pixels to keep, or weights of the old pixels in each new one.
+        pixels : slice or PixelsBetween
+            Pixels to keep, or where new ones are, see `skphx.manifolds.pixels`.
 
         Returns
         -------
@@ -84,8 +86,5 @@ class NodeResiduals:
         """
         new = NodeResiduals.__new__(NodeResiduals)
         new.shares = self.shares
-        if hasattr(pixels, "tocsr"):
-            new.components = np.ascontiguousarray((pixels @ self.components.T).T)
-        else:
-            new.components = np.ascontiguousarray(self.components[:, pixels])
+        new.components = np.ascontiguousarray(resampled(self.components, pixels))
         return new
