@@ -65,6 +65,8 @@ def every_grid(nodes, holey):
         yield FilledGrid(holey, NAMES, kind)
         yield ScatteredGrid(holey, NAMES, kind)
         yield ScatteredGrid(cloud, NAMES, kind)
+    for where in (nodes, holey, cloud):
+        yield ScatteredGrid(where, NAMES, "radial")
 
 
 # ------------------------------------------------------------------ what every grid keeps
@@ -296,7 +298,8 @@ def test_filled_cubic_is_better_than_scattered_cubic(nodes, holey):
 
 
 @pytest.mark.parametrize(
-    ("kind", "kernel", "degree"), [("linear", "linear", 1), ("cubic", "cubic", 2)]
+    ("kind", "kernel", "degree"),
+    [("linear", "linear", 1), ("cubic", "cubic", 2), ("radial", "quintic", 2)],
 )
 def test_scattered_equals_scipy(kind, kernel, degree):
     cloud = np.random.default_rng(0).uniform(-1, 1, (40, 2))
@@ -309,10 +312,11 @@ def test_scattered_equals_scipy(kind, kernel, degree):
     np.testing.assert_allclose(grid.weights(points) @ values, expected, atol=1e-10)
 
 
-def test_cubic_scattered_reproduces_parabolas():
+@pytest.mark.parametrize("kind", ["cubic", "radial"])
+def test_cubic_scattered_reproduces_parabolas(kind):
     cloud = random_points(40)
     points = 0.5 * random_points(20, seed=2) + 0.5 * cloud.mean(axis=0)
-    grid = ScatteredGrid(cloud, NAMES, "cubic")
+    grid = ScatteredGrid(cloud, NAMES, kind)
     points = grid.resolve_outside(points, "clip")
 
     def parabola(where):
@@ -322,8 +326,10 @@ def test_cubic_scattered_reproduces_parabolas():
     np.testing.assert_allclose(grid.weights(points) @ parabola(cloud), parabola(points), atol=1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("grid_class", [FilledGrid, ScatteredGrid])
+@pytest.mark.parametrize(
+    ("grid_class", "kind"),
+    [*itertools.product([FilledGrid, ScatteredGrid], KINDS), (ScatteredGrid, "radial")],
+)
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -345,6 +351,29 @@ def test_few_or_degenerate_nodes(parameters, grid_class, kind):
     values = grid.nodes @ [1e-3, 1.0, 10.0]
     np.testing.assert_allclose(grid.weights(middle) @ values, middle @ [1e-3, 1.0, 10.0])
     assert all(np.isfinite(slope.data).all() for slope in grid.weights_jacobian(middle))
+
+
+def test_weights_of_few_scattered_nodes_stay_small():
+    """Fifth powers without a parabola would be nearly singular: weights of thousands."""
+    rng = np.random.default_rng(0)
+    for n_nodes, n_parameters in itertools.product((5, 8, 10, 16), (3, 4)):
+        for _ in range(20):
+            grid = ScatteredGrid(rng.random((n_nodes, n_parameters)), None, "radial")
+            points = rng.dirichlet(np.ones(n_nodes), 50) @ grid.nodes
+            assert np.abs(grid.weights(points)).sum(axis=1).max() < 20
+
+
+def test_radial_is_the_most_accurate_on_smooth_values(nodes, holey):
+    points = random_points(200)
+    for where in (nodes, holey):
+        errors = []
+        for kind in ("linear", "hermite", "cubic", "radial"):
+            grid = make_grid(where, interpolation=kind, holes="interpolate")
+            predicted = grid.weights(points) @ smooth(where)
+            errors.append(np.sqrt(np.mean((predicted - smooth(points)) ** 2)))
+        assert errors[3] < min(errors[:3])
+    with pytest.raises(ValueError, match="12 of 120 nodes are missing"):
+        make_grid(holey, parameter_names=NAMES, interpolation="radial")
 
 
 def test_make_grid_chooses(nodes, holey):

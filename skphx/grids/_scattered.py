@@ -29,9 +29,10 @@ class RadialWeights:
         Nodes, all different, in units of node spacing.
     interpolation : {"linear", "hermite", "cubic", "radial"}
         p = 1 with a polynomial of first degree, p = 3 with one of second degree, or, for
-        "radial", p = 5 with one of second degree. Terms
-        that the nodes cannot tell apart are left out, so the degree sinks by itself for few
-        or degenerate nodes; a second degree also needs twice as many nodes as terms.
+        "radial", p = 5 with one of second degree. Terms that the nodes cannot tell apart are
+        left out, so the degree sinks by itself for few or degenerate nodes; a second degree
+        also needs twice as many nodes as terms, and without it "radial" has p = 3, for only a
+        parabola makes fifth powers safe.
 
     Attributes
     ----------
@@ -49,10 +50,11 @@ class RadialWeights:
     """
 
     def __init__(self, nodes, interpolation):
-        self.power = POWER[interpolation]
         self.nodes = nodes
         self.center = nodes.mean(axis=0)
-        self.exponents = self._independent_monomials(POLYNOMIAL_DEGREE[interpolation])
+        self.exponents, degree = self._independent_monomials(POLYNOMIAL_DEGREE[interpolation])
+        # Solvable for all nodes only with a polynomial of at least half the power's degree.
+        self.power = min(POWER[interpolation], 2 * degree + 1)
         n_nodes, n_terms = len(nodes), len(self.exponents)
         radial = cdist(nodes, nodes) ** self.power
         polynomial = self._polynomial(nodes)
@@ -67,7 +69,7 @@ class RadialWeights:
         self.inverse[:n_nodes] /= largest
 
     def _independent_monomials(self, degree):
-        """Exponents of monomials, low degrees first, that are independent on the nodes."""
+        """Monomials that are independent on the nodes, low degrees first, and their degree."""
         n_nodes, n_parameters = self.nodes.shape
         exponents, basis = [], []
         for total in range(degree + 1):
@@ -77,7 +79,7 @@ class RadialWeights:
             ]
             # A parabola through hardly more nodes than it has terms swings widely between.
             if total > 1 and n_nodes < 2 * (len(exponents) + len(candidates)):
-                break
+                return np.array(exponents), total - 1
             for candidate in candidates:
                 column = self._monomials(self.nodes, candidate[None])[:, 0]
                 rest = column.copy()
@@ -87,7 +89,7 @@ class RadialWeights:
                 if np.linalg.norm(rest) > 1e-8 * np.linalg.norm(column):
                     exponents.append(candidate)
                     basis.append(rest / np.linalg.norm(rest))
-        return np.array(exponents)
+        return np.array(exponents), degree
 
     def _span(self):
         """Half range of each parameter; 1 for a lone value."""
