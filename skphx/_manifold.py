@@ -453,7 +453,7 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         """Cut the emulator to part of the wavelengths, or move it to other pixels.
 
         Only the lines that matter there are kept, so that it takes less time and memory: those
-        left out have together an optical depth below 1e-5 at every node.
+        left out have together an optical depth below 1e-4 at every node.
 
         Parameters
         ----------

@@ -83,6 +83,16 @@ def test_continua_without_temperatures():
     np.testing.assert_allclose(kept.at(np.eye(3)), continuum, rtol=1e-6)
 
 
+def test_continua_of_any_unit_take_no_more_room():
+    rng = np.random.default_rng(0)
+    normalised = np.ones((40, 300))
+    shapes = np.exp(rng.normal(size=(40, 1)) + rng.normal(size=(40, 1)) * np.linspace(-1, 1, 300))
+    for unit in (1.0, 1e-20, 1e15):
+        kept = NodeContinua(WAVELENGTH, unit * shapes, normalised)
+        assert len(kept.log_factor.components) == 2
+        np.testing.assert_allclose(kept.at(np.eye(40)), unit * shapes, rtol=1e-6)
+
+
 def test_flux_that_is_deep_everywhere_has_a_continuum():
     _, normalised, continuum = spectra(0.0)
     absorbed = normalised * np.linspace(0.05, 0.2, 300)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skphx._units import blackbody_flux
+from skphx.manifolds.pixels import resampled
 from skphx.manifolds.residual import NodeResiduals
 
 # The continuum of a deep line is that of the pixels beside it: their ratio means nothing there.
@@ -29,8 +30,10 @@ class NodeContinua:
 
     Attributes
     ----------
+    log_mean : ndarray of shape (n_pixels,)
+        ln of raw over normalised flux and blackbody, mean of the nodes.
     log_factor : NodeResiduals
-        ln of raw over normalised flux and blackbody, at the nodes.
+        What each node has beside it.
     has_blackbody : bool
         Whether `at` needs Teff.
 
@@ -58,6 +61,9 @@ class NodeContinua:
             if teff is not None:
                 ratio -= np.log(blackbody_flux(wavelength[usable], teff[row]))
             log_factor[row] = np.interp(pixel, pixel[usable], ratio)
+        # A low rank is found to a part of the largest value: without the mean these are small.
+        self.log_mean = log_factor.mean(axis=0)
+        log_factor -= self.log_mean
         self.log_factor = NodeResiduals(log_factor, _TOLERANCE)
 
     def at(self, weights, teff=None):
@@ -66,7 +72,7 @@ class NodeContinua:
         Parameters
         ----------
         weights : csr_array of shape (n_points, n_nodes)
-            Weights of the nodes at the points.
+            Weights of the nodes at the points, which add up to one.
         teff : ndarray of shape (n_points,) or None
             Effective temperatures in K of the points.
 
@@ -75,7 +81,7 @@ class NodeContinua:
         ndarray of shape (n_points, n_pixels)
             Raw over normalised flux, in the unit of the raw flux.
         """
-        factor = np.exp(self.log_factor.at(weights))
+        factor = np.exp(self.log_mean + self.log_factor.at(weights))
         if self.has_blackbody:
             factor *= np.array([blackbody_flux(self.wavelength, one) for one in teff])
         return factor
@@ -84,5 +90,6 @@ class NodeContinua:
         """Give the same continua on other pixels, see `NodeResiduals.resampled`."""
         new = NodeContinua.__new__(NodeContinua)
         new.wavelength, new.has_blackbody = wavelength, self.has_blackbody
+        new.log_mean = resampled(self.log_mean, pixels)
         new.log_factor = self.log_factor.resampled(pixels)
         return new

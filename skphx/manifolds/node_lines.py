@@ -205,8 +205,9 @@ class NodeLines:
         depth = np.empty(self.n_instances, dtype=np.float32)
         for first in range(0, self.n_instances, _CHUNK):
             part = slice(first, first + _CHUNK)
-            center, *others = values[part].astype(np.float64).T
-            depth[part] = deepest_within(center + self.centers[number[part]], *others, low, high)
+            center, log_amplitude, log_sigma, log_gamma = values[part].astype(np.float64).T
+            center += self.centers[number[part]]
+            depth[part] = deepest_within(center, log_amplitude, log_sigma, log_gamma, low, high)
         return node, number, depth
 
     def at(self, weights, presence_weights, weights_jacobian=None, presence_jacobian=None):

@@ -5,9 +5,9 @@ import numpy as np
 from skphx._validation import check_wavelength
 
 # Lines are left out that together stay below this optical depth at every node.
-_NEGLIGIBLE_DEPTH = 1e-5
+_NEGLIGIBLE_DEPTH = 1e-4
 # Thresholds tried for a single line, the highest first.
-_THRESHOLDS = 10.0 ** np.arange(-5.0, -12.0, -0.5)
+_THRESHOLDS = 10.0 ** np.arange(-4.0, -12.0, -0.5)
 
 
 class PixelsBetween:
@@ -118,7 +118,7 @@ def lines_that_matter(node_lines, wavelength):
     Returns
     -------
     ndarray of shape (n_lines,), bool
-        False for lines that together have an optical depth below 1e-5 at every node.
+        False for lines that together have an optical depth below 1e-4 at every node.
     """
     node, number, depth = node_lines.deepest(wavelength[0], wavelength[-1])
     most = np.zeros(node_lines.n_lines, dtype=depth.dtype)
