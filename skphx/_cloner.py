@@ -1,6 +1,5 @@
 """VoigtCloner: spectra as tables of spectral lines."""
 
-from functools import partial
 from os import PathLike
 
 import numpy as np
@@ -12,24 +11,9 @@ from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
 from skphx._spectra import validate_normalised
 from skphx._validation import check_wavelength
-from skphx.lines import (
-    LineArchive,
-    LineTable,
-    assign_lines,
-    grow_lines,
-    match_lines,
-    nearest_spectrum,
-)
-from skphx.lines._running import (
-    LazyUnits,
-    clone_unit,
-    fit_unit,
-    joint_unit,
-    progress_bar,
-    run_units,
-)
+from skphx.lines import LineArchive, LineTable, assign_lines, match_lines, nearest_spectrum
+from skphx.lines._passes import Passes
 from skphx.lines.table import LINE_PARAMETERS
-from skphx.lines.windows import depth_of, make_windows
 
 _QUALITY = [("row", np.int64), ("n_lines", np.int64), ("rms", np.float64)]
 
@@ -306,7 +290,7 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         X = validate_normalised(self, X, reset=False)
         if self.line_list == "grown":
             return _dense_table(self._fit_grown(X, first=True))
-        return self._to_table(self._clone_each(X, self._find_archive(X), first=True))
+        return self._to_table(self._passes(X).clone_each(first=True))
 
     def nearest_seed_lines(self, X):
         """Lines of the seed whose flux is nearest to each spectrum, from which fits start.
@@ -362,7 +346,7 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_normalised(self, X, reset=False)
         self._check_lines(X, start=start, prior=prior)
-        fits = self._refit_each(X, start, prior, pull=pull, n_epochs=n_epochs)
+        fits = self._passes(X).fit_each(start, prior, pull=pull, n_epochs=n_epochs)
         self._keep_quality(fits)
         return (
             np.array([fit["lines"] for fit in fits]),
@@ -403,36 +387,9 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
                 f"basis must have a row for each of the {len(X)} spectra and penalty a number for "
                 f"each of its columns, got shapes {basis.shape} and {penalty.shape}."
             )
-        lines = start.copy()
-        if lines.shape[1] == 0:
-            return lines
-        rendering = self.render_settings()
-        windows = make_windows(self.wavelength_, lines, basis.shape[1])
-        settings = {**rendering, "span": float(self.wavelength_[-1] - self.wavelength_[0])}
-
-        def unit(windows, lines, number):
-            window = windows[number]
-            wavelength = self.wavelength_[window.pixels]
-            outside = depth_of(wavelength, lines[:, window.others], **rendering)
-            flux = np.array([flux[window.pixels] for flux in X])
-            return wavelength, flux, lines[:, window.lines], outside, basis, penalty, settings
-
-        archive = self._find_archive(X)
-        with progress_bar("smoothing", len(windows), verbose=self.verbose, unit="window") as bar:
-            # Every second one first: neighbours must not both mend what is wrong at their border.
-            for chosen in (windows[::2], windows[1::2]):
-                units = LazyUnits(len(chosen), partial(unit, chosen, lines.copy()))
-                fits = run_units(
-                    joint_unit,
-                    units,
-                    n_jobs=self.n_jobs,
-                    memory=self.memory,
-                    archive=archive,
-                    bar=bar,
-                )
-                for window, fit in zip(chosen, fits, strict=True):
-                    lines[:, window.lines[window.own]] = fit["lines"][:, window.own]
-        return lines
+        if start.shape[1] == 0:
+            return start.copy()
+        return self._passes(X).fit_together(start, basis, penalty)
 
     def inverse_transform(self, X):
         """Render the flux of tables of lines.
@@ -584,10 +541,14 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
                 self.archive, self.wavelength_, X, self._archive_settings()
             )
             archive.forget_passes()
+        passes = self._passes(X, archive)
         if self.line_list == "grown":
-            self._grow(X, archive)
+            rows, self.seed_lines_ = passes.grow(self.n_seeds)
+            self.seed_spectra_ = X[rows]
+            self.line_centers_ = self.seed_lines_[:, :, 0].mean(axis=0)
+            self.n_lines_ = len(self.line_centers_)
             return X, None
-        fits = self._clone_each(X, archive)
+        fits = passes.clone_each()
         self._keep_quality(fits)
         detected = [fit["pixel"] for fit in fits]
         self.line_pixels_ = match_lines(detected, X.shape[1], tolerance=self.tolerance)
@@ -595,74 +556,27 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         self.n_lines_ = len(self.line_pixels_)
         return X, self._to_table(fits)
 
-    def _grow(self, X, archive):
-        """Learn a grown list; each step is a unit of work of its own."""
-        n_steps = 2 * min(self.n_seeds, len(X)) - 1
-        with progress_bar("growing the list", n_steps, verbose=self.verbose) as bar:
-
-            def run_one(function, *unit):
-                (fit,) = run_units(function, [unit], memory=self.memory, archive=archive, bar=bar)
-                return fit
-
-            def clone_one(wavelength, flux, *, start=None, **settings):
-                fit = run_one(clone_unit, wavelength, flux, start, settings)
-                return fit["lines"], fit["pixel"], fit["rms"]
-
-            def fit_one(wavelength, flux, start, **settings):
-                fit = run_one(fit_unit, wavelength, flux, start, None, settings)
-                return fit["lines"], fit["rms"]
-
-            rows, self.seed_lines_ = grow_lines(
-                self.wavelength_,
-                X,
-                n_seeds=self.n_seeds,
-                clone_one=clone_one,
-                fit_one=fit_one,
-                **self._cloning_settings(),
-            )
-            # Seeds that add no line need one step only.
-            bar.total = bar.n
-        self.seed_spectra_ = X[rows]
-        self.line_centers_ = self.seed_lines_[:, :, 0].mean(axis=0)
-        self.n_lines_ = len(self.line_centers_)
-
-    def _clone_each(self, X, archive, *, first=False):
-        """Clone each spectrum by itself."""
-        settings = self._cloning_settings()
-        units = LazyUnits(len(X), lambda row: (self.wavelength_, X[row], None, settings))
-        return self._run(clone_unit, units, archive, first)
-
     def _fit_grown(self, X, *, first=False):
         """Fit the grown list to each spectrum, from the seed that is nearest in flux."""
         # Views of the seeds' lines, no copy a spectrum.
         start = [self.seed_lines_[seed] for seed in self._nearest_seeds(X)]
-        return self._refit_each(
-            X, start, start, first=first, pull=self.pull, n_epochs=self.n_epochs
+        return self._passes(X).fit_each(
+            start, start, first=first, pull=self.pull, n_epochs=self.n_epochs
         )
 
-    def _refit_each(self, X, start, prior, *, first=False, **settings):
-        """Fit the common list to each spectrum."""
-        settings = self._fitting_settings() | settings
-        units = LazyUnits(
-            len(X), lambda row: (self.wavelength_, X[row], start[row], prior[row], settings)
+    def _passes(self, X, archive=None):
+        """Return what runs the fits of spectra, with the archive if it is theirs."""
+        return Passes(
+            wavelength=self.wavelength_,
+            X=X,
+            cloning=self._cloning_settings(),
+            fitting=self._fitting_settings(),
+            rendering=self.render_settings(),
+            n_jobs=self.n_jobs,
+            memory=self.memory,
+            verbose=self.verbose,
+            archive=self._find_archive(X) if archive is None else archive,
         )
-        return self._run(fit_unit, units, self._find_archive(X), first)
-
-    def _run(self, function, units, archive, first):
-        """Run one pass over spectra; with `first`, an archive that has a pass goes on showing it.
-
-        Transforming the spectra of fit again must not undo what `refit` has made smooth.
-        """
-        with progress_bar("cloning", len(units), verbose=self.verbose) as bar:
-            return run_units(
-                function,
-                units,
-                n_jobs=self.n_jobs,
-                memory=self.memory,
-                archive=archive,
-                nodes=archive is not None and not (first and archive.has_pass),
-                bar=bar,
-            )
 
     def _find_archive(self, X):
         """Find the archive, if the spectra are those that it is made of."""

@@ -9,7 +9,7 @@ from skphx.lines import fit_lines, windows
 from skphx.lines.joint import fit_window
 from skphx.lines.windows import depth_of, make_windows
 
-WAVELENGTH = np.arange(5000.0, 5010.0, 0.04)
+WAVELENGTH = np.arange(5000.0, 5010.0, 0.05)
 TEFF = np.linspace(-1.0, 1.0, 15)[:, None]
 SURFACE = smooth_surface(TEFF)
 BASIS, PENALTY = SURFACE.basis(TEFF), 0.01 * SURFACE.curvature()
@@ -41,7 +41,7 @@ def alone(flux, start, **settings):
     """Each spectrum fitted by itself."""
     return np.array(
         [
-            fit_lines(WAVELENGTH, f, s, prior=s, pull=0.01, n_epochs=15, **settings)[0]
+            fit_lines(WAVELENGTH, f, s, prior=s, pull=0.01, n_epochs=8, **settings)[0]
             for f, s in zip(flux, start, strict=True)
         ]
     )

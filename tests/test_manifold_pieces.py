@@ -25,7 +25,8 @@ CUT = (8506.0, 8511.0)
 
 
 def make_emulator(grid, **settings):
-    cloner = VoigtCloner(grid.wavelength, n_epochs=10, **settings.pop("cloner", {}))
+    cloning = {"n_epochs": 5, "n_seeds": 3, "target_rms": None} | settings.pop("cloner", {})
+    cloner = VoigtCloner(grid.wavelength, **cloning)
     return LineManifoldRegressor(cloner, **settings).fit(grid.parameters, grid.normalised)
 
 
@@ -47,7 +48,7 @@ def raw_emulator(grid):
         BlackbodyDivider(grid.wavelength),
         PercentileNormalizer(99),
         ContinuumNormalizer(grid.wavelength, degree=2),
-        VoigtCloner(grid.wavelength, target_rms=None, n_epochs=5),
+        VoigtCloner(grid.wavelength, target_rms=None, n_epochs=5, n_seeds=3),
     )
     return LineManifoldRegressor(cloner, "hermite").fit(grid.parameters, grid.spectra)
 
@@ -172,7 +173,7 @@ def test_without_normalisers_physical_flux_is_the_flux(emulators):
 @pytest.mark.parametrize("missing", ["fade", "drop"])
 @pytest.mark.parametrize("kind", ["linear", "hermite"])
 def test_lines_cloned_before_are_as_good_as_spectra(grid, kind, missing):
-    cloner = VoigtCloner(grid.wavelength, line_list="detected", target_rms=None, n_epochs=10)
+    cloner = VoigtCloner(grid.wavelength, line_list="detected", target_rms=None, n_epochs=4)
     settings = {"interpolation": kind, "missing": missing, "residual": False}
     fitted = LineManifoldRegressor(cloner, **settings).fit(grid.parameters, grid.normalised)
     table = fitted.cloner_.line_table(grid.normalised)
