@@ -63,8 +63,8 @@ class LineManifoldRegressor(DocumentationLinkMixin, RegressorMixin, BaseEstimato
         whose curvature costs this much: a flux error of this size in one pixel weighs as much
         as a factor e in a width. 0 leaves every node's lines as cloned by itself.
     n_sweeps : int, default=1
-        How often the windows of wavelength in which the surfaces are fitted are gone through;
-        each knows of the others only what they were before.
+        How often the windows of wavelength in which the surfaces are fitted are gone through:
+        every second one first, then those between, which know what their neighbours became.
     residual : bool, default=True
         Keep what the clones leave of the spectra at the nodes, interpolate it alike, and add
         it, so that the emulator is exact at the nodes. False is the paper's emulator of lines
