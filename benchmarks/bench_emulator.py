@@ -163,7 +163,7 @@ def draw(results, path):
         panel.set(yscale="log", ylabel="flux rms", title=TESTS[name][0])
         panel.legend(fontsize=7, ncols=2, loc="upper center")
         low, high = panel.get_ylim()
-        panel.set_ylim(low, high * 4)
+        panel.set_ylim(low, high * 30)
     panels[-1, 0].set_xlabel("Teff of the held-out spectrum (K)")
     figure.savefig(path, dpi=110)
 
