@@ -116,7 +116,7 @@ def test_build_took_the_clones_from_the_archive(work, tmp_path, monkeypatch):
 
     for name in ("fit_unit", "clone_unit"):
         fail.__name__ = name  # the archive knows a fit by the name of its function
-        monkeypatch.setattr(f"skphx._cloner.{name}", copy_function(fail))
+        monkeypatch.setattr(f"skphx.lines._passes.{name}", copy_function(fail))
     arguments = ("--archive", work / "grid.lines", "--quiet")
     assert run("build", work / "grid.npz", tmp_path / "again.skops", *arguments) == 0
 

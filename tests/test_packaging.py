@@ -113,6 +113,8 @@ def test_code_of_docs_runs(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
 def test_links_lead_to_files(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    # What `make docs` generates is not there before; it checks these itself.
+    targets = [target for target in targets if not target.startswith("generated/")]
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing
 
