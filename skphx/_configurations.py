@@ -72,7 +72,7 @@ def make_stellar_estimator(
     fit                  Adam, 0.05, 100 epochs          Levenberg-Marquardt
     lines                detected ones                   added until an rms of 0.002
     identity of a line   its detected pixel              one list for all, grown
-    along the grid       independent clones              pulled to smooth surfaces
+    along the grid       independent clones              surfaces fitted to all nodes
     missing line         ln a = -1000, then dropped      fades
     interpolation        linear                          what predicts left-out nodes best
     residual of clones   ignored                         interpolated and added
