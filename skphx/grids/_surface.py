@@ -35,7 +35,7 @@ def smooth_surface(parameters):
 
 
 class PolynomialSurface:
-    """Weighted polynomial fits of many quantities over the parameters, all at once.
+    """Polynomials over the parameters of a grid: the terms of which smooth functions are sums.
 
     Where an interpolation repeats every node's value, a surface keeps what neighbouring nodes
     agree on: a value that its own node hardly determines follows the others.
@@ -60,9 +60,10 @@ class PolynomialSurface:
     >>> from skphx.grids import PolynomialSurface
     >>> teff = np.array([[4000.0], [5000.0], [6000.0]])
     >>> surface = PolynomialSurface(teff, degree=1)
-    >>> coefficients = surface.fit(np.array([[1.0], [2.0], [9.0]]), np.array([[1], [1], [0]]))
-    >>> surface.evaluate(np.array([[6000.0]]), coefficients).round(1)
-    array([[3.]])
+    >>> surface.basis(teff)
+    array([[ 1., -1.],
+           [ 1.,  0.],
+           [ 1.,  1.]])
     """
 
     def __init__(self, parameters, degree, largest=None):
@@ -74,7 +75,6 @@ class PolynomialSurface:
         ]
         exponents = [powers for powers in product(*ranges) if sum(powers) <= degree]
         self.exponents = np.array(sorted(exponents, key=lambda powers: (sum(powers), powers)))
-        self.parameters = parameters
 
     def basis(self, parameters):
         """Terms at given parameters.
@@ -106,47 +106,3 @@ class PolynomialSurface:
         """
         degree = self.exponents.sum(axis=1)
         return np.where(degree > 1, degree - 1.0, _PLANE * degree)
-
-    def fit(self, values, weights, *, ridge=1e-2):
-        """Fit every quantity by weighted least squares.
-
-        Parameters
-        ----------
-        values : ndarray of shape (n_nodes, n_quantities)
-            Values at the nodes.
-        weights : ndarray of shape (n_nodes, n_quantities)
-            Weight of each value, not negative; about 1 for a value that counts fully.
-        ridge : float
-            Penalty on the squared coefficients, times the square of each term's degree: a
-            quantity without information stays constant.
-
-        Returns
-        -------
-        ndarray of shape (n_quantities, n_terms)
-            Coefficients.
-        """
-        basis = self.basis(self.parameters)
-        n_terms = basis.shape[1]
-        # Constants are not penalised, but a quantity without any weight must not be singular.
-        penalty = np.diag(ridge * self.exponents.sum(axis=1) ** 2.0 + 1e-9)
-        squares = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
-        normal = (weights.T @ squares).reshape(-1, n_terms, n_terms) + penalty
-        right = (weights * values).T @ basis
-        return np.linalg.solve(normal, right[..., None])[..., 0]
-
-    def evaluate(self, parameters, coefficients):
-        """Values of all quantities.
-
-        Parameters
-        ----------
-        parameters : ndarray of shape (n_points, n_parameters)
-            Points in parameter space.
-        coefficients : ndarray of shape (n_quantities, n_terms)
-            Weight of each term in each quantity.
-
-        Returns
-        -------
-        ndarray of shape (n_points, n_quantities)
-            The sums.
-        """
-        return self.basis(parameters) @ coefficients.T
