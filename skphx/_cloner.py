@@ -333,10 +333,8 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        lines : ndarray of shape (n_spectra, n_lines, 4)
+        ndarray of shape (n_spectra, n_lines, 4)
             Fitted parameters.
-        information : ndarray of shape (n_spectra, n_lines, 4)
-            What the flux says about each, see :func:`skphx.lines.line_information`.
 
         Raises
         ------
@@ -348,10 +346,7 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         self._check_lines(X, start=start, prior=prior)
         fits = self._passes(X).fit_each(start, prior, pull=pull, n_epochs=n_epochs)
         self._keep_quality(fits)
-        return (
-            np.array([fit["lines"] for fit in fits]),
-            np.array([fit["information"] for fit in fits]),
-        )
+        return np.array([fit["lines"] for fit in fits])
 
     def fit_surfaces(self, X, start, basis, penalty):
         """Fit the lines of all spectra together, each parameter a smooth function along the grid.

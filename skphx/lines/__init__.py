@@ -10,7 +10,6 @@ _HOME_OF_NAME = {
     "detect_lines": "skphx.lines.detection",
     "fit_lines": "skphx.lines.fitting",
     "grow_lines": "skphx.lines.growing",
-    "line_information": "skphx.lines.least_squares",
     "nearest_spectrum": "skphx.lines.growing",
     "pull_scale": "skphx.lines.least_squares",
     "guess_line_parameters": "skphx.lines.detection",

@@ -15,9 +15,6 @@ from tqdm import tqdm
 
 from skphx.lines.fitting import clone_spectrum, fit_lines
 from skphx.lines.joint import fit_window
-from skphx.lines.least_squares import line_information
-
-_RENDER_OPTIONS = ("profile", "transmission", "wing_cut", "device")
 
 
 class LazyUnits(Sequence):
@@ -53,14 +50,10 @@ def clone_unit(wavelength, flux, start, settings):
 
 
 def fit_unit(wavelength, flux, start, prior, settings):
-    """Fit given lines, see `fit_lines`; return lines, information, rms and seconds."""
+    """Fit given lines, see `fit_lines`; return lines, rms and seconds."""
     begin = perf_counter()
     lines, rms = fit_lines(wavelength, flux, start, prior=prior, **settings)
-    information = line_information(
-        wavelength, lines, **{name: settings[name] for name in _RENDER_OPTIONS}
-    )
-    seconds = perf_counter() - begin
-    return {"lines": lines, "information": information, "rms": rms, "seconds": seconds}
+    return {"lines": lines, "rms": rms, "seconds": perf_counter() - begin}
 
 
 def joint_unit(wavelength, flux, start, outside, basis, penalty, settings):

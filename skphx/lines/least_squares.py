@@ -144,35 +144,6 @@ def _minimise(problem, start, n_epochs, tolerance):
     return lines, state.clone
 
 
-def line_information(wavelength, lines, *, profile, transmission, wing_cut=None, device="cpu"):
-    """Measure how much the flux says about each parameter: the diagonal of JᵀJ.
-
-    Parameters
-    ----------
-    wavelength : ndarray of shape (n_pixels,)
-        Pixel centres in Å.
-    lines : ndarray of shape (n_lines, 4)
-        Centre (Å), ln area, ln sigma and ln gamma (Å).
-    profile, transmission, wing_cut, device
-        As in :func:`fit_levenberg_marquardt`.
-
-    Returns
-    -------
-    ndarray of shape (n_lines, 4)
-        Sum over pixels of the squared derivative of the flux, per Å² for the centre and
-        dimensionless for the logarithms.
-    """
-    if len(lines) == 0:
-        return np.empty_like(lines)
-    nothing = np.ones_like(wavelength)
-    problem = _Problem(wavelength, nothing, lines, 0.0, profile, transmission, wing_cut, device)
-    order = np.argsort(lines[:, 0], kind="stable")
-    equations = problem.linearise(lines, problem.evaluate(lines), order)
-    information = np.empty_like(lines)
-    information[order] = equations.diagonal
-    return information
-
-
 def pull_scale(wavelength, center):
     """Return what one standard deviation of the pull means, for each line and parameter.
 

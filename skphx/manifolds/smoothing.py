@@ -38,11 +38,10 @@ def clone_nodes(cloner, spectra, parameters, *, smoothness, n_sweeps):
         return lines.reshape(len(spectra), cloner.n_lines_, len(LINE_PARAMETERS))
     cloner.fit(spectra)
     start = cloner.nearest_seed_lines(spectra)
-    lines, _ = cloner.refit(spectra, start, start, pull=cloner.pull, n_epochs=_N_EPOCHS_ALONE)
+    lines = cloner.refit(spectra, start, start, pull=cloner.pull, n_epochs=_N_EPOCHS_ALONE)
     surface = smooth_surface(parameters)
     basis, penalty = surface.basis(parameters), smoothness * surface.curvature()
     for _ in range(n_sweeps):
         lines = cloner.fit_surfaces(spectra, lines, basis, penalty)
     # No step: the archive and the quality table show what came out.
-    lines, _ = cloner.refit(spectra, lines, lines, pull=smoothness, n_epochs=0)
-    return lines
+    return cloner.refit(spectra, lines, lines, pull=smoothness, n_epochs=0)
