@@ -2,8 +2,8 @@
 A spectrum as a list of lines
 =============================
 
-A clone is a list of pseudo-Voigt lines whose sum looks like the spectrum. Here one spectrum is
-cloned, compared with its clone, and read as a table.
+A list of pseudo-Voigt lines is fitted to one spectrum, so that their sum looks like it; the paper
+calls this a clone. The sum is compared with the spectrum, and the lines are shown as a table.
 """
 
 import matplotlib.pyplot as plt
@@ -29,7 +29,7 @@ spectra = star.spectra / star.continuum
 # %%
 # ``fit`` finds the lines, ``transform`` fits four numbers a line: its centre and the logarithms
 # of its area and two widths. Noise makes dips, too: the prominence is the least depth that
-# counts as a line, and lines are added until what is left is as small as the noise.
+# counts as a line, and lines are added until the fit residual is as small as the noise.
 cloner = VoigtCloner(star.wavelength, prominence=0.03, target_rms=0.005)
 table = cloner.fit_transform(spectra)
 print(f"{cloner.n_lines_} lines, {table.shape[1]} numbers in place of {spectra.shape[1]}")
@@ -38,6 +38,6 @@ ResidualDisplay.from_estimator(cloner, spectra).plot()
 plt.show()
 
 # %%
-# The same as a table that one can read: depths in units of the continuum, widths in Å.
+# The lines as a table: depths in units of the continuum, widths in Å.
 lines = cloner.line_table(spectra).to_pandas()
 print(lines[["center", "depth", "equivalent_width", "fwhm"]].head(10).round(3).to_string())

@@ -2,8 +2,9 @@
 Where an emulator is good, and which lines matter
 =================================================
 
-An emulator is judged on spectra that it has not seen. Then one can ask it what real stars cannot
-be asked: how every pixel, and every line, answers to a change of temperature alone.
+The errors of an emulator are measured on spectra that it has not seen. Then its derivatives show
+how every pixel, and every line, changes with temperature alone. Lines are fitted here because the
+pictures show them; the flux does not depend on them.
 """
 
 import matplotlib.pyplot as plt
@@ -28,7 +29,7 @@ star = {
 grid = make_stellar_grid(
     teff=np.arange(4500.0, 6501.0, 500.0), logg=(3.5, 4.0, 4.5, 5.0), feh=(-0.5, 0.0, 0.5), **star
 )
-emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), interpolation="auto")
+emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), medium=grid.medium)
 emulator.fit(grid.parameters, grid.spectra / grid.continuum)
 
 # %%
@@ -54,7 +55,7 @@ plt.show()
 # What temperature does
 # ---------------------
 # The derivative of the flux, and the change of each line's strength. The lines that change most
-# carry most of what the spectrum says about temperature.
+# carry most of the information about temperature.
 sun = (5772.0, 4.44, 0.0)
 SensitivityDisplay.from_estimator(emulator, sun, parameter="teff").plot()
 plt.show()

@@ -1,6 +1,6 @@
 """
-Stellar parameters, and how sure they are
-=========================================
+Stellar parameters and their errors
+===================================
 
 Spectra at random points between the nodes stand for observed stars: their parameters are inferred
 and compared with the true ones.
@@ -8,9 +8,8 @@ and compared with the true ones.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.frozen import FrozenEstimator
 
-from skphx import LineManifoldRegressor, StellarParameterEstimator, VoigtCloner
+from skphx import FluxEmulator, StellarParameterEstimator
 from skphx.datasets import make_stellar_grid
 from skphx.inspection import ParameterErrorDisplay, PosteriorDisplay, ResidualDisplay
 
@@ -26,14 +25,12 @@ grid = make_stellar_grid(
     teff=np.arange(4500.0, 6501.0, 500.0), logg=(3.5, 4.0, 4.5, 5.0), feh=(-0.5, 0.0, 0.5), **star
 )
 nodes = grid.spectra / grid.continuum
-emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), interpolation="cubic")
-emulator.fit(grid.parameters, nodes)
+emulator = FluxEmulator(grid.wavelength, medium=grid.medium).fit(grid.parameters, nodes)
 
 # %%
 # Observed stars
 # --------------
-# As a star comes from the telescope: with noise and its errors, and with a velocity that nobody
-# knows. The emulator is fitted already, so it comes frozen.
+# With noise, its errors, and an unknown velocity. The emulator is fitted already.
 low, high = emulator.grid_.bounds.T
 truth = np.random.default_rng(0).uniform(low, high, size=(12, 3))
 velocity = np.random.default_rng(1).uniform(-30.0, 30.0, size=12)
@@ -43,12 +40,12 @@ stars = [
         "wavelength": grid.wavelength * (1.0 + shift / 299_792.458),
         "flux": flux / continuum,
         "sigma": 1.0 / SIGNAL_TO_NOISE,
+        "medium": "vacuum",
     }
     for flux, continuum, shift in zip(noisy.spectra, noisy.continuum, velocity, strict=True)
 ]
-estimator = StellarParameterEstimator(FrozenEstimator(emulator), random_state=0)
-estimator.fit(nodes, grid.parameters)
-results = estimator.infer(stars, velocity=(-50.0, 50.0), continuum_degree=1)
+estimator = StellarParameterEstimator.from_emulator(emulator, random_state=0)
+results = estimator.infer(stars, velocity=(-50.0, 50.0))
 print(results[0])
 
 # %%
@@ -71,8 +68,8 @@ ResidualDisplay.from_result(results[0], stars[0]["wavelength"]).plot()
 plt.show()
 
 # %%
-# How sure
-# --------
-# What correlates has much the same effect on the spectrum. The true values are orange.
+# Errors and correlations
+# -----------------------
+# Correlated parameters have similar effects on the spectrum. The true values are orange.
 PosteriorDisplay.from_result(results[0], truth=[*truth[0], velocity[0]]).plot()
 plt.show()

@@ -34,8 +34,8 @@ spectra = grid.spectra / grid.continuum
 # %%
 # Lines per node
 # --------------
-# As in the paper, every node is cloned by itself, and lines are the same where they were
-# detected at the same place. Then nodes differ in how many lines they have.
+# As in the paper, the lines of every node are fitted by themselves, and lines are the same where
+# they were detected at the same place. Then nodes differ in how many lines they have.
 detected = LineManifoldRegressor(VoigtCloner(grid.wavelength, line_list="detected"))
 detected.fit(grid.parameters, spectra)
 LineCountDisplay.from_estimator(detected).plot()
@@ -44,16 +44,16 @@ plt.show()
 # %%
 # The manifold of a line
 # ----------------------
-# Where a node lacks the line, its place stays grey.
+# Nodes that lack the line are grey.
 presence = detected.present_.mean(axis=0)
 line = int(np.argmin(abs(presence - 0.7)))
 ManifoldDisplay.from_estimator(detected, line).plot()
 plt.show()
 
 # %%
-# By default skphx grows one list of lines for the whole grid and makes it smooth along the
-# nodes (white dots). Between them the manifold is interpolated.
-emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), interpolation="cubic")
+# By default skphx grows one list of lines for the whole grid and fits a smooth surface to each
+# parameter of each line, through all nodes (white dots) together.
+emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), medium=grid.medium)
 emulator.fit(grid.parameters, spectra)
 strongest = float(grid.lines.center[np.argmax(grid.lines.area.mean(axis=0))])
 ManifoldDisplay.from_estimator(emulator, strongest, n_points=100).plot()
@@ -70,7 +70,8 @@ plt.show()
 # %%
 # Between two nodes
 # -----------------
-# The Sun is no node. Its spectrum is emulated from lines, not from its neighbours' pixels.
+# The Sun is between nodes. Its lines come from the surfaces, its flux from the spectra of the
+# nodes.
 window = (strongest - 1.5, strongest + 1.5)
 BetweenNodesDisplay.from_estimator(emulator, (5772.0, 4.44, 0.0), window=window).plot()
 plt.show()

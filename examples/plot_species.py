@@ -2,8 +2,8 @@
 Lines with names
 ================
 
-A clone knows where a line is and not which atom made it. A line list as VALD sends it does. This
-one is written here, in VALD's format, to stand for yours.
+A fitted line has a wavelength and no name. A line list of VALD gives it the name of an atom. The
+list used here is written in VALD's format by this program; use your own in its place.
 """
 
 import tempfile
@@ -30,8 +30,8 @@ Spec Ion  WL_air(A)  Excit(eV) Vmic log gf*  Rad.   Stark  Waals  factor  depth 
 """
 
 # %%
-# Read the list. Its header says that it is in air, and it has depths, because it was extracted
-# for a star.
+# Read the list. Its header says that wavelengths are in air, and it has depths, because it was
+# extracted for a star.
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "vald.txt"
     path.write_text(VALD)
@@ -64,6 +64,6 @@ LineTableDisplay.from_estimator(emulator, [5772.0], names=found.species).plot()
 plt.show()
 
 # %%
-# Which atoms carry the temperature?
+# Which atoms are most sensitive to temperature?
 SensitivityDisplay.from_estimator(emulator, [5772.0], names=found.species).plot(n_labels=5)
 plt.show()

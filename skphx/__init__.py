@@ -13,6 +13,7 @@ _HOME_OF_NAME = {
     "PercentileNormalizer": "skphx._percentile",
     "ContinuumNormalizer": "skphx._continuum",
     "VoigtCloner": "skphx._cloner",
+    "FluxEmulator": "skphx.flux.emulator",
     "LineManifoldRegressor": "skphx._manifold",
     "StellarParameterEstimator": "skphx._estimator",
     "make_stellar_estimator": "skphx._configurations",
@@ -21,6 +22,7 @@ _HOME_OF_NAME = {
 }
 _SUBMODULES = (
     "datasets",
+    "flux",
     "grids",
     "inference",
     "inspection",

@@ -365,8 +365,10 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_spectra, n_lines, 4)
-            Fitted parameters, smooth along the grid.
+        coefficients : ndarray of shape (n_lines, 4, n_terms)
+            Fitted parameters of each line as sums of the functions, smooth along the grid.
+        lower, upper : ndarrays of shape (n_lines, 4)
+            Bounds between which each parameter is held.
 
         Raises
         ------
@@ -383,7 +385,8 @@ class VoigtCloner(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
                 f"each of its columns, got shapes {basis.shape} and {penalty.shape}."
             )
         if start.shape[1] == 0:
-            return start.copy()
+            empty = np.empty((0, len(LINE_PARAMETERS)))
+            return np.empty((*empty.shape, basis.shape[1])), empty, empty
         return self._passes(X).fit_together(start, basis, penalty)
 
     def inverse_transform(self, X):

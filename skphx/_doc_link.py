@@ -18,7 +18,7 @@ class DocumentationLinkMixin:
     @property
     def _doc_link_template(self):
         home = os.environ.get("SKPHX_DOCS") or _published()
-        page = "generated/api/{estimator_module}.{estimator_name}.html"
+        page = "generated/api/skphx.{estimator_name}.html"
         return f"{home.rstrip('/')}/{page}" if home else ""
 
 

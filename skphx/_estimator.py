@@ -1,7 +1,5 @@
 """StellarParameterEstimator: the parameters whose emulated spectrum is nearest to the observed."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
@@ -12,105 +10,105 @@ from tqdm import tqdm
 
 from skphx._doc_link import DocumentationLinkMixin
 from skphx._restore import restore_on_failure
+from skphx._units import check_flux
 from skphx.inference import (
-    NearestSpectra,
-    Observing,
+    ObservationModel,
     PosteriorSampler,
     compile_emulator,
     draw_points,
-    emulator_error,
-    gp_search,
     infer_stars,
     resolve_boxes,
     resolve_observed_priors,
     resolve_priors,
 )
-from skphx.inference._emulation import emulate
-from skphx.inference.surrogate import NodeSpectra, emulate_nodes
+from skphx.inference._emulation import make_surrogate
+from skphx.inference.search import GuidedSearch
+from skphx.inference.solving import predict_parameters
 
+_SEARCHES = ("gauss-newton", "gp_minimize")
 # Templates of a long spectrum take long: no more samples than this are emulated for them, and
 # no fewer templates than this.
 _MOST_SAMPLES = 2_500_000
 _FEWEST_TEMPLATES = 24
-# A step is taken if it lowers the sum of squares by more than this part: 1e-6 is a thousandth of
-# the error that residuals of this size leave in the parameters.
-_THERE = 1e-6
-_NEAR = 1e-3
-
-# Refinements that take their steps together.
-_BLOCK = 32
 
 
 class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEstimator):
-    """Infer stellar parameters by searching for the nearest emulated spectrum.
+    """Infer the stellar parameters whose emulated spectrum is nearest to an observed one.
 
-    For each spectrum the root mean square of emulated minus observed flux is evaluated at
-    random points of its search box; a Gaussian process guides further evaluations; least
-    squares then follows the emulator from the best points to the bottom.
+    Emulated spectra from all over the search box are compared with each spectrum, and
+    Gauss-Newton steps follow the best of them to the least sum of squares. A polynomial
+    multiplies the model, so that neither scale nor slow shape of the continuum matters.
+    :meth:`predict` takes spectra on the grid's pixels, :meth:`infer` observed stars on their
+    own, in motion, with errors and flags.
 
     Parameters
     ----------
-    emulator : LineManifoldRegressor
+    emulator : FluxEmulator or LineManifoldRegressor
         The emulator to invert; it is cloned and fitted, or taken as it is where it comes as
         ``FrozenEstimator(emulator)``.
-    n_calls : int, default=120
-        Evaluations of the search in total; those beyond `n_initial_points` are guided by
-        scikit-optimize's ``gp_minimize``.
-    n_initial_points : int, default=100
-        Random evaluations, shared by all spectra that have the same search box.
+    search : {"gauss-newton", "gp_minimize"}, default="gauss-newton"
+        How `predict` searches. ``"gp_minimize"`` is the paper's: evaluations at random points,
+        then some guided by scikit-optimize's ``gp_minimize``, of the root mean square over all
+        pixels of spectra that are normalised as the grid's were.
+    continuum_degree : int or None, default=3
+        Degree of the polynomial that multiplies the model and is marginalised; None is for
+        spectra whose continuum is known to be that of the grid's.
     bounds : array-like of shape (n_parameters, 2) or None, default=None
         Search box; NaN or None is the whole grid. `predict` takes one for each spectrum.
     random_state : int, RandomState instance or None, default=None
-        Seed of the random points; an int makes `predict` repeatable.
-    refine : bool, default=True
-        Whether to end with least squares; False is the paper's search alone.
+        Seed of the points from which searches begin; an int makes results repeatable.
+    n_initial_points : int, default=100
+        Points of the box at which spectra are emulated to find where to begin; with
+        ``search="gp_minimize"`` the random evaluations, shared by all spectra that have the same
+        box.
     n_starts : int, default=2
-        Number of best points from which to refine; the best end is kept.
+        Number of best points from which to minimise; the best end is kept.
+    n_calls : int, default=120
+        With ``search="gp_minimize"``, evaluations in total; those beyond `n_initial_points` are
+        guided.
     n_jobs : int or None, default=None
         Spectra searched at once.
     verbose : int, default=0
-        Above 0, a progress bar over the spectra.
+        Above 0, a progress bar over the spectra of ``search="gp_minimize"``.
 
     Attributes
     ----------
-    emulator_ : LineManifoldRegressor or FrozenEstimator
+    emulator_ : FluxEmulator, LineManifoldRegressor or FrozenEstimator
         The fitted emulator.
-    error_ : EmulatorError or None
-        How the emulator errs between its nodes, see :func:`skphx.inference.emulator_error`;
-        None where it states no error.
-    surrogate_ : NodeSpectra or None
-        The emulator's nodes, interpolated as they are: searches follow it to where the
-        emulator itself needs a few steps only. None where its spectra take over a gigabyte.
+    error_ : InterpolationError or None
+        How the emulator errs between its nodes; None where it states no error.
+    surrogate_ : FluxEmulator or None
+        Low-rank surrogate of the emulator: searches follow it to where the emulator itself needs
+        a few steps only. None where its nodes' spectra take over a gigabyte.
     n_features_in_ : int
         Number of pixels.
 
     See Also
     --------
-    LineManifoldRegressor : the emulator.
+    FluxEmulator : emulates flux.
+    LineManifoldRegressor : emulates flux and lines.
     skphx.inference.boxes_around : search boxes around a prior.
 
     Notes
     -----
-    Where the emulator's cloner starts with steps that need Teff, an observed spectrum is
-    normalised with the Teff of the point it is compared with.
+    Raw spectra, of an emulator that normalises, are compared with its raw flux times the
+    polynomial: noise cannot bias a continuum that is fitted with everything else.
 
     References
     ----------
     Shankar, Gully-Santiago & Morley, "Using Hybrid Machine Learning for Fundamental Stellar
-    Parameter Inference", section 4.2.
+    Parameter Inference", section 4.2, for ``search="gp_minimize"``; Golub & Pereyra (2003),
+    Inverse Problems 19, R1, for the elimination of the polynomial.
 
     Examples
     --------
-    >>> from skphx import LineManifoldRegressor, StellarParameterEstimator, VoigtCloner
+    >>> from skphx import FluxEmulator, StellarParameterEstimator
     >>> from skphx.datasets import make_stellar_grid
     >>> grid = make_stellar_grid(teff=(5000, 6000), logg=(4.0, 5.0), feh=(0.0,), n_pixels=500,
     ...                          n_lines=10)
     >>> spectra = grid.spectra / grid.spectra.max(axis=1, keepdims=True)
-    >>> emulator = LineManifoldRegressor(VoigtCloner(wavelength=grid.wavelength, n_epochs=10))
-    >>> estimator = StellarParameterEstimator(
-    ...     emulator, n_calls=20, n_initial_points=20, random_state=0
-    ... )
-    >>> inferred = estimator.fit(spectra, grid.parameters).predict(spectra[:1])
+    >>> estimator = StellarParameterEstimator(FluxEmulator(grid.wavelength), random_state=0)
+    >>> inferred = estimator.fit(spectra, grid.parameters).predict(7.0 * spectra[:1])
     >>> bool(abs(inferred - [[5000.0, 4.0, 0.0]]).max() < 1.0)
     True
     """
@@ -125,23 +123,25 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
     def __init__(
         self,
         emulator,
-        n_calls=120,
-        n_initial_points=100,
+        search="gauss-newton",
+        *,
+        continuum_degree=3,
         bounds=None,
         random_state=None,
-        *,
-        refine=True,
+        n_initial_points=100,
         n_starts=2,
+        n_calls=120,
         n_jobs=None,
         verbose=0,
     ):
         self.emulator = emulator
-        self.n_calls = n_calls
-        self.n_initial_points = n_initial_points
+        self.search = search
+        self.continuum_degree = continuum_degree
         self.bounds = bounds
         self.random_state = random_state
-        self.refine = refine
+        self.n_initial_points = n_initial_points
         self.n_starts = n_starts
+        self.n_calls = n_calls
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -182,7 +182,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
                 f"resample the spectra to emulator.wavelength_."
             )
         self._boxes(None, 1)
-        self._emulate_nodes()
+        self._prepare()
         return self
 
     def predict(self, X, bounds=None, priors=None, sigma=None):
@@ -191,7 +191,8 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         Parameters
         ----------
         X : array-like of shape (n_spectra, n_pixels)
-            Spectra on the pixels of fit, in the state of the spectra given there.
+            Spectra on the pixels of fit, normalised or raw as the spectra given there, at rest;
+            up to a polynomial of `continuum_degree`.
         bounds : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), optional
             Search box of all spectra or of each, cut to the grid; NaN is the constructor's.
         priors : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), optional
@@ -211,50 +212,46 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         NotFittedError
             If `fit` was not called.
         ValueError
-            If the spectra do not have the pixels of fit, a box is empty, a shape is wrong, or
-            priors come without `sigma`.
-
-        Warns
-        -----
-        RuntimeWarning
-            If the Gaussian process cannot run; the refinement goes on without it.
+            If the spectra do not have the pixels of fit, one is zero everywhere or mostly
+            negative, a box is empty, a shape is wrong, priors come without `sigma`, or either
+            comes with ``search="gp_minimize"``.
+        ImportError
+            With ``search="gp_minimize"``, if scikit-optimize is not installed.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
+        check_flux(X)
         boxes = self._boxes(bounds, len(X))
         sigma = _check_sigma(sigma, X.shape)
         priors = resolve_priors(priors, len(X), self.emulator_.grid_.parameter_names)
+        random = check_random_state(self.random_state)
+        if self.search == "gp_minimize":
+            if sigma is not None or priors is not None:
+                raise ValueError(
+                    "search='gp_minimize' weighs all pixels alike, as the paper does, and takes "
+                    "neither sigma nor priors; leave them out, or set search='gauss-newton'."
+                )
+            return self._search_as_the_paper(X, boxes, random)
         if priors is not None and sigma is None:
             raise ValueError(
                 "priors need sigma, the standard errors of the flux, to weigh them against the "
                 "spectra; pass sigma to predict."
             )
-        random = check_random_state(self.random_state)
-        problem = NearestSpectra(self.emulator_, X, sigma, priors)
-        # The paper's search is one of evaluations of the emulator: nothing stands in for it.
-        quick = problem
-        if self.refine and self.surrogate_ is not None:
-            quick = NearestSpectra(self.surrogate_, X, sigma, priors, normalizer=self.emulator_)
-        shared = None
-        if (boxes == boxes[0]).all():
-            points = self._inside(draw_points(boxes[0], self.n_initial_points, random))
-            shared = points, emulate(quick.emulator, points)
-        seeds = random.randint(np.iinfo(np.int32).max, size=len(X))
-        searched = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(self._search_one)(quick, row, boxes[row], seeds[row], shared)
-            for row in range(len(X))
+        points = predict_parameters(
+            self.emulator_,
+            X,
+            sigma,
+            boxes,
+            priors,
+            self._templates(boxes, random),
+            self.continuum_degree,
+            n_starts=self.n_starts,
+            n_jobs=self.n_jobs,
+            error=self.error_,
+            surrogate=self.surrogate_,
         )
-        progress = tqdm(
-            searched, total=len(X), desc="inferring", unit="spectrum", disable=not self.verbose
-        )
-        starts = np.array(list(progress))
-        if not self.refine:
-            return self._inside(starts[:, 0])
         # What was compared is the emulator at the edge of its nodes, not the point beyond.
-        if quick is not problem:
-            starts = self._refine(quick, boxes, starts, _NEAR)[:, None]
-        ends = self._refine(problem, boxes, starts, _THERE)
-        return self._inside(ends)
+        return self._inside(points)
 
     def infer(
         self,
@@ -265,7 +262,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         macroturbulence=0.0,
         resolution=None,
         medium=None,
-        continuum_degree=2,
+        continuum_degree="default",
         limb_darkening=0.6,
         bounds=None,
         priors=None,
@@ -287,9 +284,9 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
             λ/FWHM of chunks that do not say theirs; a range is fitted, one value for all chunks.
         medium : {"air", "vacuum"} or None
             Medium of chunks that do not say theirs. They are converted to the emulator's.
-        continuum_degree : int or None
+        continuum_degree : int, None or "default"
             Degree of the polynomial of each chunk that multiplies the model, and is marginalised;
-            None for flux whose continuum is 1.
+            None for flux whose continuum is 1; ``"default"`` is the estimator's.
         limb_darkening : float
             Linear coefficient of the rotation.
         bounds : array-like of shape (n_parameters, 2) or (n_stars, n_parameters, 2), optional
@@ -317,10 +314,9 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
 
         Notes
         -----
-        The search starts from `n_initial_points` points of the grid, seen through the same
-        instrument at all velocities, and follows the `n_starts` best ones to the bottom. It never
-        needs scikit-optimize. Where no errors are given, the scatter of the residuals stands for
-        them.
+        Spectra at `n_initial_points` points of the grid, seen through the same instrument at all
+        velocities, say where to begin; Gauss-Newton steps follow the `n_starts` best ones. Where
+        no errors are given, the scatter of the residuals stands for them.
 
         Examples
         --------
@@ -342,7 +338,9 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", int, min_val=0)
-        observing = Observing(
+        if isinstance(continuum_degree, str) and continuum_degree == "default":
+            continuum_degree = self.continuum_degree
+        observing = ObservationModel(
             velocity=velocity,
             vsini=vsini,
             macroturbulence=macroturbulence,
@@ -357,10 +355,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
             return []
         boxes = self._boxes(bounds, len(stars))
         random = check_random_state(self.random_state)
-        whole = np.stack([boxes[..., 0].min(axis=0), boxes[..., 1].max(axis=0)], axis=1)
-        n_pixels = len(self.emulator_.wavelength_)
-        n_points = min(self.n_initial_points, max(_FEWEST_TEMPLATES, _MOST_SAMPLES // n_pixels))
-        templates = self._inside(draw_points(whole, n_points, random))
+        templates = self._templates(boxes, random)
         finish = None
         if n_samples:
             finish = PosteriorSampler(n_samples, random.randint(np.iinfo(np.int32).max))
@@ -385,7 +380,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
 
         Parameters
         ----------
-        emulator : LineManifoldRegressor or CompiledEmulator
+        emulator : FluxEmulator or LineManifoldRegressor
             Fitted; it is taken as it is.
         **settings
             Other parameters of the constructor.
@@ -410,7 +405,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         estimator.emulator_ = emulator
         estimator.n_features_in_ = len(emulator.wavelength_)
         estimator._boxes(None, 1)
-        estimator._emulate_nodes()
+        estimator._prepare()
         return estimator
 
     def compile(self, **settings):
@@ -425,7 +420,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         -------
         StellarParameterEstimator
             The same estimator with a compiled emulator, which says its error in
-            ``emulator_.compile_rms``.
+            ``emulator_.compile_rms_``.
 
         Raises
         ------
@@ -435,7 +430,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
             If a setting is out of its range.
         """
         check_is_fitted(self)
-        compiled = compile_emulator(self.emulator_, error=self.error_, **settings)
+        compiled = compile_emulator(self.emulator_, **settings)
         others = self.get_params(deep=False)
         del others["emulator"]
         return self.from_emulator(compiled, **others)
@@ -450,15 +445,45 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         return tags
 
     def _check_settings(self):
+        if self.search not in _SEARCHES:
+            raise ValueError(
+                f"search must be {_SEARCHES[0]!r} or {_SEARCHES[1]!r}, got {self.search!r}."
+            )
+        if self.continuum_degree is not None:
+            check_scalar(self.continuum_degree, "continuum_degree", int, min_val=0)
         check_scalar(self.n_initial_points, "n_initial_points", int, min_val=1)
-        check_scalar(self.n_calls, "n_calls", int, min_val=self.n_initial_points)
         check_scalar(self.n_starts, "n_starts", int, min_val=1)
+        least = self.n_initial_points if self.search == "gp_minimize" else 1
+        check_scalar(self.n_calls, "n_calls", int, min_val=least)
 
-    def _emulate_nodes(self):
-        """Learn from the nodes' spectra how the emulator errs, and what can stand in for it."""
-        spectra = emulate_nodes(self.emulator_)
-        self.error_ = emulator_error(self.emulator_, spectra)
-        self.surrogate_ = None if spectra is None else NodeSpectra.of(self.emulator_, spectra)
+    def _prepare(self):
+        """Learn how the emulator errs, and what searches can follow in its place."""
+        self.error_ = getattr(self.emulator_, "error_", None)
+        self.surrogate_ = None
+        if self.search == "gauss-newton":
+            self.surrogate_ = make_surrogate(self.emulator_)
+
+    def _templates(self, boxes, random):
+        """Points of all boxes together from which searches begin."""
+        whole = np.stack([boxes[..., 0].min(axis=0), boxes[..., 1].max(axis=0)], axis=1)
+        n_pixels = len(self.emulator_.wavelength_)
+        n_points = min(self.n_initial_points, max(_FEWEST_TEMPLATES, _MOST_SAMPLES // n_pixels))
+        return self._inside(draw_points(whole, n_points, random))
+
+    def _search_as_the_paper(self, X, boxes, random):
+        """Best points that were evaluated, guided by a Gaussian process."""
+        guided = GuidedSearch(self.emulator_, X, self.n_calls, self.n_initial_points)
+        shared = None
+        if (boxes == boxes[0]).all():
+            shared = guided.shared_points(boxes[0], random)
+        seeds = random.randint(np.iinfo(np.int32).max, size=len(X))
+        found = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            delayed(guided.search)(row, boxes[row], seeds[row], shared) for row in range(len(X))
+        )
+        progress = tqdm(
+            found, total=len(X), desc="inferring", unit="spectrum", disable=not self.verbose
+        )
+        return np.array(list(progress))
 
     def _boxes(self, bounds, n_spectra):
         grid = self.emulator_.grid_
@@ -473,61 +498,6 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
     def _inside(self, points):
         # A box has corners where a ragged grid has no nodes: its edge stands for them.
         return self.emulator_.grid_.resolve_outside(points, "clip")
-
-    def _search_one(self, problem, row, box, seed, shared):
-        """Best points of one spectrum; `shared` holds points evaluated for all spectra."""
-        if shared is None:
-            points = draw_points(box, self.n_initial_points, check_random_state(seed))
-            points, emulated = self._inside(points), None
-        else:
-            points, emulated = shared
-        n_pixels = problem.spectra.shape[1]
-
-        def loss(points, emulated=None):
-            return np.sqrt(problem.cost(row, points, emulated) / n_pixels)
-
-        losses = loss(points, emulated)
-        n_guided = self.n_calls - self.n_initial_points
-        try:
-            points, losses = gp_search(
-                lambda point: loss(self._inside(point[None]))[0],
-                box,
-                points,
-                losses,
-                n_calls=n_guided,
-                random_state=seed,
-            )
-        except Exception as error:
-            if not self.refine:
-                raise
-            # scikit-optimize is no longer maintained: a failure of it must not end the search.
-            warnings.warn(
-                f"gp_minimize failed ({type(error).__name__}: {error}); refining from the "
-                f"{len(points)} random points without it. Install scikit-optimize, or set "
-                f"n_calls=n_initial_points to search without it.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        best = np.argsort(losses, kind="stable")[: self.n_starts]
-        # Where there are fewer points than starts, the best one stands for the others.
-        return points[np.resize(best, self.n_starts)]
-
-    def _refine(self, problem, boxes, starts, tolerance):
-        """Lowest end of all starts of each spectrum."""
-        n_spectra, n_starts, n_parameters = starts.shape
-        rows = np.repeat(np.arange(n_spectra), n_starts)
-        # Blocks of one size, so that rounding does not depend on the number of processes.
-        edges = np.arange(_BLOCK, len(rows), _BLOCK)
-        ends = Parallel(n_jobs=self.n_jobs)(
-            delayed(problem.refine)(
-                boxes[block], starts.reshape(-1, n_parameters)[at], block, tolerance
-            )
-            for at in np.split(np.arange(len(rows)), edges)
-            for block in [rows[at]]
-        )
-        points, cost, _ = (np.concatenate(part) for part in zip(*ends, strict=True))
-        best = cost.reshape(n_spectra, n_starts).argmin(axis=1)
-        return points.reshape(n_spectra, n_starts, n_parameters)[np.arange(n_spectra), best]
 
 
 def _check_sigma(sigma, shape):

@@ -155,7 +155,7 @@ def validate_normalised(estimator, X, *, reset):
         if isinstance(X, LazySpectra):
             check_finite(row, flux)
         if is_spectrum:
-            _check_level(row, flux)
+            _check_row_level(row, flux, "X")
     if is_spectrum:
         check_flux(X)
     return X
@@ -189,12 +189,34 @@ def check_finite(row, flux, *, name="X"):
     )
 
 
-def _check_level(row, flux):
+def check_level(spectra, *, name="X"):
+    """Refuse spectra in a unit of flux, and negative ones.
+
+    Parameters
+    ----------
+    spectra : ndarray of shape (n_spectra, n_pixels)
+        What should be normalised flux; single pixels pass, for they hold no line.
+    name : str
+        Name of the argument that holds them, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a spectrum cannot have a continuum of about 1.
+    """
+    if spectra.shape[1] < 2:
+        return
+    for row, flux in enumerate(spectra):
+        _check_row_level(row, flux, name)
+    check_flux(spectra, name=name)
+
+
+def _check_row_level(row, flux, name):
     """Refuse a spectrum in a unit of flux: its continuum is far from 1."""
     level, highest = np.median(flux), flux.max()
     if level > _TOO_BRIGHT or 0 < highest < _TOO_FAINT:
         raise ValueError(
-            f"X must hold normalised flux with a continuum about 1, but spectrum {row} has a "
+            f"{name} must hold normalised flux with a continuum about 1, but spectrum {row} has a "
             f"median of {level:.3g} and a maximum of {highest:.3g}; divide it by its continuum "
             f"first, for instance with PercentileNormalizer and ContinuumNormalizer."
         )

@@ -62,7 +62,35 @@ def blackbody_flux(wavelength, teff):
     return _C1 / centimetres**5 * (np.exp(-ratio) / -np.expm1(-ratio))
 
 
-def check_flux(X, *, allow_zero=False):
+def blackbody_log_slope(wavelength, teff):
+    r"""Differentiate the logarithm of a blackbody's flux, :math:`d \ln B_\lambda / d T`.
+
+    Parameters
+    ----------
+    wavelength : array-like
+        Wavelength in Å.
+    teff : array-like
+        Temperature in K, broadcast against `wavelength`.
+
+    Returns
+    -------
+    ndarray
+        Derivative in 1/K.
+
+    Examples
+    --------
+    >>> from skphx._units import blackbody_flux, blackbody_log_slope
+    >>> step = blackbody_flux(5000.0, 5773.0) / blackbody_flux(5000.0, 5772.0) - 1.0
+    >>> round(float(blackbody_log_slope(5000.0, 5772.0) / step), 3)
+    1.0
+    """
+    teff = np.asarray(teff, dtype=np.float64)
+    centimetres = np.asarray(wavelength, dtype=np.float64) * ANGSTROM_IN_CM
+    ratio = _C2 / (centimetres * teff)
+    return ratio / teff / -np.expm1(-ratio)
+
+
+def check_flux(X, *, allow_zero=False, name="X"):
     """Raise where a spectrum cannot be flux: zero everywhere, or negative in half its pixels.
 
     Fewer negative pixels pass: noise and sky subtraction leave them in observed spectra.
@@ -73,6 +101,8 @@ def check_flux(X, *, allow_zero=False):
         Flux, finite.
     allow_zero : bool
         Whether spectra that are zero everywhere pass.
+    name : str
+        Name of the argument that holds them, for the message.
 
     Raises
     ------
@@ -84,7 +114,7 @@ def check_flux(X, *, allow_zero=False):
     negative = np.flatnonzero(share >= 0.5)
     if len(negative):
         raise ValueError(
-            f"Negative values in data: X must hold flux, but {share[negative[0]]:.0%} of the "
+            f"Negative values in data: {name} must hold flux, but {share[negative[0]]:.0%} of the "
             f"pixels of spectrum {negative[0]} are negative{_and_others(negative)}. Pass flux "
             f"itself, not its logarithm, a difference or a standardised spectrum."
         )
@@ -93,8 +123,9 @@ def check_flux(X, *, allow_zero=False):
     dark = np.flatnonzero(highest <= 0)
     if len(dark):
         raise ValueError(
-            f"X must hold flux, but spectrum {dark[0]} is zero at every pixel"
-            f"{_and_others(dark)}, as in a corrupt file or one never filled: remove it from X."
+            f"{name} must hold flux, but spectrum {dark[0]} is zero at every pixel"
+            f"{_and_others(dark)}, as in a corrupt file or one never filled: remove it from "
+            f"{name}."
         )
 
 

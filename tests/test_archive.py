@@ -207,8 +207,9 @@ def test_killed_run_continues_to_the_identical_result(tmp_path):
     assert kept.items() <= finished.items()
     np.testing.assert_array_equal(emulator.lines_, expected.lines_)
     np.testing.assert_array_equal(
-        emulator.node_residuals_.components, expected.node_residuals_.components
+        emulator.flux_.low_rank_.components, expected.flux_.low_rank_.components
     )
+    np.testing.assert_array_equal(emulator.manifold_.coefficients, expected.manifold_.coefficients)
     assert [file.name for file in finished] == [
         file.name for file in units_of(tmp_path / "undisturbed")
     ]

@@ -46,10 +46,10 @@ def raw_emulator(grid):
     return LineManifoldRegressor(cloner, smoothness=0).fit(grid.parameters, grid.spectra)
 
 
-@pytest.fixture
-def estimator(emulator, grid):
+@pytest.fixture(params=["gauss-newton", "gp_minimize"])
+def estimator(request, emulator, grid):
     return StellarParameterEstimator(
-        emulator, n_calls=3, n_initial_points=3, random_state=0, refine=False
+        emulator, search=request.param, n_calls=3, n_initial_points=3, random_state=0
     ).fit(grid.normalised, grid.parameters)
 
 
@@ -404,7 +404,9 @@ class TestEstimator:
             unharmed,
         )
         refused(
-            lambda: estimator.set_params(n_calls=2).fit(grid.normalised, grid.parameters),
+            lambda: estimator.set_params(search="gp_minimize", n_calls=2).fit(
+                grid.normalised, grid.parameters
+            ),
             "n_calls == 2, must be >= 3",
         )
         refused(

@@ -16,7 +16,7 @@ import torch
 from phoenix_server import serve, write_library
 from sklearn.preprocessing import StandardScaler
 
-from skphx import PercentileNormalizer, load_model, save_model
+from skphx import FluxEmulator, PercentileNormalizer, load_model, save_model
 from skphx.cli import main
 from skphx.datasets import load_npz_grid, make_stellar_grid, save_npz_grid
 from skphx.lines import LineArchive
@@ -110,7 +110,7 @@ def test_model_is_the_estimator(work):
     np.testing.assert_allclose(model.predict(grid.spectra[[5]])[0], grid.parameters[5], atol=1.0)
 
 
-def test_build_took_the_clones_from_the_archive(work, tmp_path, monkeypatch):
+def test_build_took_the_clones_from_the_archive(work, tmp_path, monkeypatch, capsys):
     def fail(*_, **__):
         raise AssertionError("a spectrum was cloned again")
 
@@ -119,6 +119,54 @@ def test_build_took_the_clones_from_the_archive(work, tmp_path, monkeypatch):
         monkeypatch.setattr(f"skphx.lines._passes.{name}", copy_function(fail))
     arguments = ("--archive", work / "grid.lines", "--quiet")
     assert run("build", work / "grid.npz", tmp_path / "again.skops", *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "Model of 12 spectra saved to" in shown
+    assert number_after("between nodes, estimated:", shown) > 0
+    assert number_after("Lines minus spectrum, rms: median", shown) > 0
+
+
+def number_after(words, text):
+    """The number that follows some words."""
+    return float(text.split(words)[1].split()[0].rstrip(",."))
+
+
+def test_without_lines_the_model_infers_the_same(work, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("skphx.lines.fitting.FITTERS", {})  # every fit of lines would fail
+    path = tmp_path / "flux.skops"
+    assert run("build", work / "grid.npz", path, "--no-lines", "--quiet") == 0
+    shown = capsys.readouterr().out
+    assert "Model of 12 spectra saved to" in shown
+    assert 0 < number_after("between nodes, estimated:", shown) < 0.01
+    assert "Lines" not in shown
+    model, with_lines = load_model(path), load_model(work / "model.skops")
+    assert isinstance(model.emulator_, FluxEmulator)
+    assert model.emulator_.medium == "vacuum"
+    assert model.random_state == with_lines.random_state == 0
+    grid = load_npz_grid(work / "grid.npz")
+    np.testing.assert_allclose(
+        model.predict(grid.spectra[4:6]), with_lines.predict(grid.spectra[4:6]), rtol=1e-6
+    )
+    words = ("--medium", "vacuum", "--wavelength-unit", "nm", "--output")
+    rows = []
+    for file, output in ((path, "flux.json"), (work / "model.skops", "lines.json")):
+        assert run("infer", file, work / "star.csv", *words, tmp_path / output) == 0
+        rows += json.loads((tmp_path / output).read_text())["stars"]
+    for name in ("teff", "logg", "feh", "teff_error"):
+        assert rows[0][name] == pytest.approx(rows[1][name], rel=1e-4)
+    assert run("info", path) == 0
+    assert "lines: False" in capsys.readouterr().out
+
+
+def test_the_degree_of_the_continuum_is_the_models_unless_it_is_given(work, tmp_path):
+    command = ["infer", work / "model.skops", work / "star.csv", "--medium", "vacuum"]
+    command += ["--wavelength-unit", "nm", "--output", tmp_path / "r.json"]
+    found = {}
+    for degree in (None, 3, 0, -1):
+        given = () if degree is None else ("--continuum-degree", degree)
+        assert run(*command, *given) == 0
+        (found[degree],) = json.loads((tmp_path / "r.json").read_text())["stars"]
+    assert found[None] == found[3]
+    assert len({star["teff"] for star in found.values()}) == 3
 
 
 def test_info_of_everything(work, capsys):
@@ -155,11 +203,14 @@ def test_evaluate_stands_beside_pixels(work, capsys):
     rms = {
         line.rsplit(None, 1)[0].strip(): float(line.split()[-1])
         for line in shown.splitlines()
-        if line.startswith(("  lines", "  pixels"))
+        if line.startswith(("  emulator", "  pixels"))
     }
-    assert set(rms) == {"lines", "pixels, linear", "pixels, cubic"}
+    assert set(rms) == {"emulator", "pixels, linear", "pixels, cubic"}
     assert all(0 < value < 0.01 for value in rms.values())
     assert "mean abs" in shown
+    # Without lines all of that is the same.
+    assert run("evaluate", work / "grid.npz", "--infer", "--no-lines", "--quiet") == 0
+    assert capsys.readouterr().out == shown
 
 
 def test_pixels_of_evaluate_are_what_one_would_write(work):
@@ -232,6 +283,9 @@ def test_script_is_declared():
         (["infer", "{model}", "{star}", "--bounds", "mass=1:2"], "the model has teff, logg, feh"),
         (["infer", "{model}", "{star}", "--bounds", "teff=5000"], "needs LOW:HIGH"),
         (["evaluate", "{grid}", "--split", "interior", "--parameter", "teff"], "leave it out"),
+        (["build", "{grid}", "m.skops", "--no-lines", "--archive", "a"], "drop one of them"),
+        (["build", "{grid}", "m.skops", "--no-lines", "--configuration", "paper"], "sums lines"),
+        (["evaluate", "{grid}", "--no-lines", "--configuration", "paper"], "sums lines"),
         (["info", "{home}"], "without a manifest.json"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

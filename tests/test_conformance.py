@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from skphx import (
     BlackbodyDivider,
     ContinuumNormalizer,
+    FluxEmulator,
     LineManifoldRegressor,
     PercentileNormalizer,
     StellarParameterEstimator,
@@ -32,7 +33,7 @@ QUICK = {"target_rms": None, "n_epochs": 3}
 
 @pytest.fixture(scope="module")
 def fitted(grid, fitted_emulator):
-    """All six, fitted, with what to ask of each."""
+    """All seven, fitted, with what to ask of each."""
     teff = grid.parameters[:, 0]
     spectra, normalised = grid.spectra, grid.normalised
     estimator = StellarParameterEstimator(
@@ -55,6 +56,10 @@ def fitted(grid, fitted_emulator):
             VoigtCloner(grid.wavelength, **QUICK).fit(normalised),
             lambda model: model.transform(normalised[:2]),
         ),
+        "FluxEmulator": (
+            FluxEmulator(grid.wavelength, PercentileNormalizer()).fit(grid.parameters, spectra),
+            lambda model: model.predict([[5300.0, 4.2, -0.3]], absolute=True),
+        ),
         "LineManifoldRegressor": (
             fitted_emulator,
             lambda model: model.predict([[5300.0, 4.2, -0.3]]),
@@ -71,6 +76,7 @@ NAMES = [
     "PercentileNormalizer",
     "ContinuumNormalizer",
     "VoigtCloner",
+    "FluxEmulator",
     "LineManifoldRegressor",
     "StellarParameterEstimator",
 ]
@@ -98,7 +104,8 @@ class TestPersistence:
         model, ask = fitted["LineManifoldRegressor"]
         joblib.dump(model, tmp_path / "emulator.joblib")
         mapped = joblib.load(tmp_path / "emulator.joblib", mmap_mode="r")
-        assert isinstance(mapped.lines_, np.memmap)
+        assert isinstance(mapped.manifold_.coefficients, np.memmap)
+        assert isinstance(mapped.flux_.low_rank_.components, np.memmap)
         np.testing.assert_array_equal(ask(mapped), ask(model))
 
 

@@ -109,12 +109,9 @@ def top_level(module):
     """File or folder at the top of the package in which a module lies."""
     name = module.split(".")[1]
     if f"skphx.{name}" == module and name in skphx.__all__ and name[0].isupper():
-        return _home(name)
+        # A class that the package offers, wherever it lives: in a file or in a folder.
+        name = getattr(skphx, name).__module__.split(".")[1]
     return f"{name}/" if (PACKAGE / name).is_dir() else f"{name}.py"
-
-
-def _home(name):
-    return f"{getattr(skphx, name).__module__.split('.')[1]}.py"
 
 
 def test_every_file_has_a_room():
@@ -145,6 +142,7 @@ def test_backward_imports_are_seen(tmp_path):
     file.write_text("def late():\n    from skphx._manifold import LineManifoldRegressor\n")
     assert list(imports_of(file)) == ["skphx._manifold"]
     assert top_level("skphx.VoigtCloner") == "_cloner.py"
+    assert top_level("skphx.FluxEmulator") == "flux/"
     assert top_level("skphx.lines.table") == "lines/"
 
 

@@ -1,20 +1,24 @@
 """StellarParameterEstimator: from spectra to parameters."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skphx import (
     BlackbodyDivider,
     ContinuumNormalizer,
+    FluxEmulator,
     LineManifoldRegressor,
     PercentileNormalizer,
     StellarParameterEstimator,
     VoigtCloner,
 )
+from skphx.datasets import make_stellar_grid
 from skphx.inference import boxes_around, priors_around
 
 NAN = np.nan
@@ -71,24 +75,25 @@ def test_held_out_spectra_are_inferred_better_than_by_their_nearest_node(fit, gr
     np.testing.assert_allclose(found[:, 0], held_out.parameters[:, 0], atol=120.0)
 
 
-def test_refinement_and_guided_evaluations_only_ever_help(fit, held_out, loss):
-    random = fit(refine=False).predict(held_out.spectra)
-    guided = fit(refine=False, n_calls=23).predict(held_out.spectra)
-    refined = fit().predict(held_out.spectra)
-    more_starts = fit(n_starts=4).predict(held_out.spectra)
+def test_minimisation_and_guided_evaluations_only_ever_help(fit, held_out, loss):
+    random = fit(search="gp_minimize").predict(held_out.spectra)
+    guided = fit(search="gp_minimize", n_calls=23).predict(held_out.spectra)
+    # The loss below knows no continuum but 1.
+    refined = fit(continuum_degree=None).predict(held_out.spectra)
+    more_starts = fit(continuum_degree=None, n_starts=4).predict(held_out.spectra)
     spectra = held_out.spectra
     assert (loss(spectra, guided) <= loss(spectra, random)).all()
     assert (loss(spectra, refined) < loss(spectra, random)).all()
     # Starts of one valley end at one bottom, up to rounding.
     assert (loss(spectra, more_starts) <= (1 + 1e-5) * loss(spectra, refined)).all()
     # Of random points the best one is taken, not any.
-    points = fit(refine=False, n_calls=1, n_initial_points=1).predict(spectra)
+    points = fit(search="gp_minimize", n_calls=1, n_initial_points=1).predict(spectra)
     assert (loss(spectra, random) < loss(spectra, points)).any()
 
 
-def test_the_search_alone_ends_on_an_evaluated_point(fit, held_out, emulator):
+def test_the_papers_search_ends_on_an_evaluated_point(fit, held_out, emulator):
     # The shared random points of a fixed seed: each answer is one of them.
-    found = fit(refine=False).predict(np.repeat(held_out.spectra, 2, axis=0))
+    found = fit(search="gp_minimize").predict(np.repeat(held_out.spectra, 2, axis=0))
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[2], found[3])
 
@@ -136,14 +141,15 @@ def test_spectra_do_not_depend_on_each_other(fit, held_out):
 
 
 def test_answers_are_repeatable_and_depend_on_the_seed(fit, held_out):
-    estimator = fit(refine=False)
+    estimator = fit(search="gp_minimize")
     found = estimator.predict(held_out.spectra)
     np.testing.assert_array_equal(estimator.predict(held_out.spectra), found)
-    assert not np.array_equal(fit(refine=False, random_state=1).predict(held_out.spectra), found)
+    other = fit(search="gp_minimize", random_state=1)
+    assert not np.array_equal(other.predict(held_out.spectra), found)
 
 
 def test_score_is_r2_of_the_parameters(fit, held_out):
-    estimator = fit(refine=False)
+    estimator = fit(search="gp_minimize")
     found = estimator.predict(held_out.spectra)
     expected = r2_score(held_out.parameters, found)
     assert estimator.score(held_out.spectra, held_out.parameters) == pytest.approx(expected)
@@ -186,23 +192,27 @@ def test_a_corner_without_nodes_is_not_an_answer(grid):
     estimator = StellarParameterEstimator(
         emulator, n_calls=20, n_initial_points=20, random_state=0, n_starts=1
     ).fit(grid.normalised[keep], grid.parameters[keep])
-    for refine in (True, False):
-        estimator.set_params(refine=refine)
+    for search in ("gauss-newton", "gp_minimize"):
+        estimator.set_params(search=search)
         found = estimator.predict(grid.normalised[~keep])
         assert estimator.emulator_.grid_.contains(found).all()
 
 
 def test_progress_bar_only_where_asked(fit, held_out, capsys):
-    fit(refine=False).predict(held_out.spectra)
+    fit(search="gp_minimize").predict(held_out.spectra)
     assert capsys.readouterr().err == ""
-    fit(refine=False, verbose=1).predict(held_out.spectra)
+    fit(search="gp_minimize", verbose=1).predict(held_out.spectra)
     assert "inferring" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"n_calls": 10}, ValueError, "n_calls == 10, must be >= 20"),
+        ({"search": "gp_minimize", "n_calls": 10}, ValueError, "n_calls == 10, must be >= 20"),
+        ({"search": "random"}, ValueError, "search must be 'gauss-newton' or .*got 'random'"),
+        ({"continuum_degree": -1}, ValueError, "continuum_degree == -1, must be >= 0"),
+        ({"continuum_degree": 1.5}, TypeError, "continuum_degree must be an instance of int"),
+        ({"n_calls": 0}, ValueError, "n_calls == 0, must be >= 1"),
         ({"n_initial_points": 0}, ValueError, "n_initial_points == 0"),
         ({"n_starts": 0}, ValueError, "n_starts == 0"),
         ({"n_calls": 20.5}, TypeError, "n_calls must be an instance of int"),
@@ -229,11 +239,12 @@ def test_a_frozen_emulator_of_other_pixels_is_named(emulator, grid):
 
 def test_a_frozen_emulator_keeps_its_state(emulator, fitted_emulator, grid):
     assert isinstance(emulator, FrozenEstimator)
-    before = fitted_emulator.node_lines_
+    before = fitted_emulator.manifold_, fitted_emulator.flux_
     StellarParameterEstimator(emulator, n_calls=2, n_initial_points=2).fit(
         grid.normalised[:2], grid.parameters[:2]
     )
-    assert fitted_emulator.node_lines_ is before
+    assert fitted_emulator.manifold_ is before[0]
+    assert fitted_emulator.flux_ is before[1]
 
 
 def test_the_stand_in_only_shortens_the_way(fit, emulator, held_out):
@@ -252,19 +263,28 @@ def test_the_stand_in_only_shortens_the_way(fit, emulator, held_out):
 def test_priors_pull_as_much_as_they_weigh(fit, held_out):
     estimator = fit()
     plain = estimator.predict(held_out.spectra, sigma=0.01)
-    # All pixels alike: the same answer as without errors.
-    np.testing.assert_allclose(plain, estimator.predict(held_out.spectra), rtol=1e-3, atol=1e-3)
-    # Downwards: the upper end of the grid is near.
-    means = plain - [0.0, 0.1, 0.0]
+    # Away from the end of the grid that is near.
+    direction = np.where(plain[:, 1] < 4.25, 1.0, -1.0)
+    means = plain + 0.1 * np.outer(direction, [0.0, 1.0, 0.0])
     pulled = [
         estimator.predict(held_out.spectra, priors=priors_around(means, {"logg": sd}), sigma=0.01)
         for sd in (10.0, 1e-2, 1e-4)
     ]
-    shift = [(plain - found)[:, 1] for found in pulled]
+    shift = [direction * (found - plain)[:, 1] for found in pulled]
     np.testing.assert_allclose(shift[0], 0.0, atol=5e-3)
     np.testing.assert_allclose(shift[2], 0.1, atol=2e-3)
     assert (shift[0] < shift[1]).all()
     assert (shift[1] <= shift[2] + 1e-6).all()
+
+
+def test_without_errors_the_scatter_stands_for_them(fit, fitted_emulator):
+    estimator = fit()
+    # Noise that is much larger than what the emulator misses: all pixels alike.
+    noise = np.random.default_rng(0).normal(size=(3, 400))
+    spectra = fitted_emulator.predict(POINTS) + 0.01 * noise
+    np.testing.assert_allclose(
+        estimator.predict(spectra), estimator.predict(spectra, sigma=0.01), rtol=2e-3, atol=5e-3
+    )
 
 
 def test_pixels_of_large_error_do_not_count(fit, held_out):
@@ -296,3 +316,319 @@ def test_wrong_priors_and_errors_are_named(fit, held_out, known, message):
 def test_what_is_known_travels_as_metadata(fit):
     request = get_routing_for_object(fit()).consumes("predict", ["bounds", "priors", "sigma"])
     assert request == {"bounds", "priors", "sigma"}
+
+
+# Raw and noisy spectra, which predict compares as infer does, on the model's own pixels.
+
+
+def generate_raw(**parameters):
+    """Raw spectra of one list of thirty lines."""
+    return make_stellar_grid(
+        wavelength=(8500.0, 8560.0), n_pixels=900, n_lines=30, random_state=5, **parameters
+    )
+
+
+def normalizer_of(wavelength):
+    return make_pipeline(
+        BlackbodyDivider(wavelength),
+        PercentileNormalizer(99),
+        ContinuumNormalizer(wavelength, degree=1),
+    )
+
+
+@pytest.fixture(scope="module")
+def raw():
+    """Estimator of raw spectra by their flux alone, and eighty spectra between its nodes."""
+    nodes = generate_raw(
+        teff=(4800, 5200, 5600, 6000), logg=(3.5, 4.0, 4.5, 5.0), feh=(-0.5, -0.2, 0.1)
+    )
+    wavelength = nodes.wavelength
+    emulator = FluxEmulator(wavelength, normalizer_of(wavelength), medium=nodes.medium)
+    estimator = StellarParameterEstimator(emulator, random_state=0)
+    estimator.fit(nodes.spectra, nodes.parameters)
+    random = np.random.default_rng(0)
+    parameters = random.uniform([4900, 3.7, -0.4], [5900, 4.8, 0.0], (80, 3))
+    return Bunch(
+        estimator=estimator,
+        nodes=nodes,
+        wavelength=wavelength,
+        parameters=parameters,
+        spectra=generate_raw(parameters=parameters).spectra,
+    )
+
+
+def cubics(n_spectra, n_pixels, seed=1):
+    """Positive polynomials of degree three, one a spectrum."""
+    x = np.linspace(-1.0, 1.0, n_pixels)
+    terms = np.random.default_rng(seed).uniform(-0.3, 0.3, (n_spectra, 3))
+    return 1.0 + terms @ np.array([x, x**2, x**3])
+
+
+def noisy(spectra, snr, seed=2):
+    """Spectra with white noise, and its standard deviation a spectrum."""
+    sigma = spectra.max(axis=1) / snr
+    noise = np.random.default_rng(seed).normal(size=spectra.shape)
+    return spectra + sigma[:, None] * noise, sigma
+
+
+@pytest.mark.parametrize("snr", [50, 200])
+def test_noisy_spectra_are_predicted_without_bias_and_as_well_as_inferred(raw, snr):
+    observed, sigma = noisy(raw.spectra * cubics(*raw.spectra.shape), snr)
+    found = raw.estimator.predict(observed, sigma=sigma)
+    stars = [
+        {"wavelength": raw.wavelength, "flux": flux, "sigma": one, "medium": "vacuum"}
+        for flux, one in zip(observed, sigma, strict=True)
+    ]
+    inferred = raw.estimator.infer(stars, continuum_degree=3)
+    inferred = np.array([result.parameters for result in inferred])
+    error = found - raw.parameters
+    limit = 1.2 * np.abs(inferred - raw.parameters).mean(axis=0)
+    assert (np.abs(error).mean(axis=0) <= limit).all()
+    # The mean of 80 draws scatters by a ninth of their scatter.
+    assert (np.abs(error.mean(axis=0)) < error.std(axis=0) / 3).all()
+    # Without errors all pixels weigh alike, as they do with equal ones.
+    error = raw.estimator.predict(observed) - raw.parameters
+    assert (np.abs(error).mean(axis=0) <= limit).all()
+    assert (np.abs(error.mean(axis=0)) < error.std(axis=0) / 3).all()
+
+
+def test_predict_on_the_models_pixels_scatters_as_its_errors_say(raw):
+    observed, sigma = noisy(raw.spectra, 50)
+    stars = [
+        {"wavelength": raw.wavelength, "flux": flux, "sigma": one, "medium": "vacuum"}
+        for flux, one in zip(observed, sigma, strict=True)
+    ]
+    errors = np.array([result.errors for result in raw.estimator.infer(stars)])
+    z = (raw.estimator.predict(observed, sigma=sigma) - raw.parameters) / errors
+    np.testing.assert_allclose(np.sqrt(np.mean(z**2, axis=0)), 1.0, atol=0.25)
+
+
+def test_no_cubic_polynomial_changes_the_answer(raw):
+    emulator = raw.estimator.emulator_
+    truth = raw.parameters[:12]
+    # Spectra of the emulator itself: whatever multiplies them, the fit is exact.
+    exact = emulator.predict(truth, absolute=True)
+    found = raw.estimator.predict(exact)
+    np.testing.assert_allclose(found / truth, 1.0, atol=1e-3)
+    for seed in (1, 2):
+        moved = raw.estimator.predict(1e-12 * exact * cubics(*exact.shape, seed))
+        np.testing.assert_allclose((moved - truth) / [400.0, 0.5, 0.3], 0.0, atol=1e-3)
+    # Of real ones noise is weighed a little otherwise: far less than it moves the answer itself.
+    observed, _ = noisy(raw.spectra[:12], 200)
+    plain = raw.estimator.predict(observed)
+    moved = raw.estimator.predict(observed * cubics(*observed.shape))
+    scatter = np.sqrt(np.mean((plain - truth) ** 2, axis=0))
+    assert (np.sqrt(np.mean((moved - plain) ** 2, axis=0)) < 0.5 * scatter).all()
+    # And a scale changes nothing at all.
+    np.testing.assert_allclose(raw.estimator.predict(1e9 * observed), plain, rtol=1e-6, atol=1e-6)
+
+
+def test_the_continuum_has_the_degree_that_was_asked_for(raw):
+    emulator = raw.estimator.emulator_
+    truth = raw.parameters[:6]
+    exact = emulator.predict(truth, absolute=True)
+    tilted = exact * np.linspace(0.9, 1.1, exact.shape[1])
+    spacing = [400.0, 0.5, 0.3]
+
+    def errors(spectra, degree):
+        estimator = StellarParameterEstimator.from_emulator(
+            emulator, continuum_degree=degree, random_state=0
+        )
+        return np.abs((estimator.predict(spectra) - truth) / spacing)
+
+    # A constant cannot tilt, a line can; without any polynomial not even the unit may differ.
+    assert errors(tilted, 0).max() > 0.02
+    assert errors(tilted, 1).max() < 1e-3
+    assert errors(exact, None).max() < 1e-3
+    assert errors(2.0 * exact, None).max() > 0.1
+    # A whole degree less of freedom is worth something in infer, too.
+    star = {"wavelength": raw.wavelength, "flux": tilted[0], "medium": "vacuum"}
+    n_free = {
+        degree: raw.estimator.infer(star, **settings).n_free
+        for degree, settings in (
+            (3, {}),
+            (1, {"continuum_degree": 1}),
+            (None, {"continuum_degree": None}),
+        )
+    }
+    assert n_free == {3: 3 + 4, 1: 3 + 2, None: 3}
+
+
+def test_one_spectrum_is_predicted_as_among_others(raw):
+    observed, sigma = noisy(raw.spectra[:3], 100)
+    together = raw.estimator.predict(observed, sigma=sigma)
+    for row in range(3):
+        alone = raw.estimator.predict(observed[row : row + 1], sigma=sigma[row : row + 1])
+        assert alone.shape == (1, 3)
+        np.testing.assert_allclose(alone[0], together[row], rtol=1e-6)
+    # One standard error for all pixels, one a spectrum, and one a pixel are the same.
+    by_number = raw.estimator.predict(observed[:1], sigma=float(sigma[0]))
+    by_pixel = raw.estimator.predict(observed[:1], sigma=np.full((1, 900), sigma[0]))
+    np.testing.assert_allclose(by_number, together[:1], rtol=1e-6)
+    np.testing.assert_array_equal(by_number, by_pixel)
+
+
+def test_arrays_that_processes_map_from_disk_are_taken(raw):
+    """More than the megabyte from which joblib maps arrays, read-only."""
+    many = np.resize(noisy(raw.spectra, 200)[0], (160, 900))
+    one, two = (
+        StellarParameterEstimator.from_emulator(
+            raw.estimator.emulator_, n_jobs=n_jobs, random_state=0
+        ).predict(many)
+        for n_jobs in (1, 2)
+    )
+    assert many.nbytes > 1e6
+    np.testing.assert_allclose(one, two, rtol=1e-9)
+
+
+@pytest.mark.parametrize("search", ["gauss-newton", "gp_minimize"])
+def test_blank_and_negative_spectra_are_refused(raw, search):
+    estimator = StellarParameterEstimator.from_emulator(raw.estimator.emulator_, search=search)
+    for factor, message in ((0.0, "spectrum 1 is zero at every pixel"), (-1.0, "of spectrum 1")):
+        spectra = np.vstack([raw.spectra[0], factor * raw.spectra[1]])
+        with pytest.raises(ValueError, match=message):
+            estimator.predict(spectra)
+
+
+def test_raw_spectra_obey_bounds_and_priors(raw):
+    observed, sigma = noisy(raw.spectra[:5], 100)
+    plain = raw.estimator.predict(observed, sigma=sigma)
+    boxes = boxes_around(plain + [200.0, 0.0, 0.0], {"teff": 100.0})
+    found = raw.estimator.predict(observed, sigma=sigma, bounds=boxes)
+    inside = np.minimum(plain[:, 0] + 100.0, 6000.0)
+    np.testing.assert_allclose(found[:, 0], inside, atol=0.1)
+    # What is held at the truth, and known exactly beforehand, are the same.
+    truth = raw.parameters[:5]
+    held = boxes_around(truth, {"logg": 1e-6})
+    known = priors_around(truth, {"logg": 1e-6})
+    by_box = raw.estimator.predict(observed, sigma=sigma, bounds=held)
+    by_prior = raw.estimator.predict(observed, sigma=sigma, priors=known)
+    np.testing.assert_allclose(by_prior[:, 1], truth[:, 1], atol=1e-4)
+    np.testing.assert_allclose((by_prior - by_box) / [400.0, 0.5, 0.3], 0.0, atol=1e-3)
+
+
+def test_an_emulator_of_known_resolution_predicts_on_its_own_pixels(raw):
+    told = StellarParameterEstimator(
+        FluxEmulator(raw.wavelength, normalizer_of(raw.wavelength), resolution=20_000.0),
+        random_state=0,
+    ).fit(raw.nodes.spectra, raw.nodes.parameters)
+    assert told.emulator_.resolution_ == 20_000.0
+    np.testing.assert_allclose(
+        told.predict(raw.spectra[:3]), raw.estimator.predict(raw.spectra[:3]), rtol=1e-9
+    )
+
+
+def test_a_compiled_emulator_predicts_on_its_own_pixels(raw):
+    # Spectra at the instrument's resolution, on the steps that suffice for it.
+    compiled = raw.estimator.compile(resolution=15_000.0, random_state=1)
+    assert isinstance(compiled.emulator_.estimator, FluxEmulator)
+    assert compiled.n_features_in_ == len(compiled.emulator_.wavelength_) < 900
+    truth = raw.parameters[:8]
+    seen = compiled.emulator_.predict(truth) * cubics(8, compiled.n_features_in_)
+    found = compiled.predict(seen)
+    np.testing.assert_allclose((found - truth) / [400.0, 0.5, 0.3], 0.0, atol=1e-3)
+
+
+def test_one_parameter_is_enough():
+    grid = generate_raw(teff=(4800, 5200, 5600, 6000), logg=(4.5,), feh=(0.0,))
+    between = generate_raw(parameters=[[5000.0, 4.5, 0.0], [5500.0, 4.5, 0.0]])
+    wavelength = grid.wavelength
+    emulator = FluxEmulator(wavelength, normalizer_of(wavelength), parameter_names=("teff",))
+    estimator = StellarParameterEstimator(emulator, random_state=0)
+    estimator.fit(grid.spectra, grid.parameters[:, :1])
+    observed, sigma = noisy(between.spectra * cubics(2, 900), 200)
+    found = estimator.predict(observed, sigma=sigma)
+    assert found.shape == (2, 1)
+    np.testing.assert_allclose(found[:, 0], [5000.0, 5500.0], atol=25.0)
+    found = estimator.predict(observed, sigma=sigma, priors=[[4900.0, 1e-3]])
+    np.testing.assert_allclose(found[:, 0], 4900.0, atol=1.0)
+    found = estimator.predict(observed, bounds=[[5100.0, 5400.0]])
+    np.testing.assert_allclose(found[:, 0], [5100.0, 5400.0])
+
+
+def test_four_parameters_are_not_too_many():
+    def with_alpha(grid, alpha):
+        # Lines of one half of the range are those of elements that it strengthens.
+        normalised = grid.spectra / grid.continuum
+        half = np.arange(900) < 450
+        return normalised ** np.where(half, 1.0 + alpha[:, None], 1.0)
+
+    nodes = generate_raw(
+        teff=(5000, 5400, 5800), logg=(4.0, 4.5), feh=(-0.4, 0.0), return_lines=True
+    )
+    alphas = np.repeat([0.0, 0.2, 0.4], len(nodes.parameters))
+    spectra = with_alpha(nodes, np.zeros(12)), with_alpha(nodes, np.full(12, 0.2))
+    spectra = np.vstack([*spectra, with_alpha(nodes, np.full(12, 0.4))])
+    parameters = np.column_stack([np.tile(nodes.parameters, (3, 1)), alphas])
+    names = ("teff", "logg", "feh", "alpha")
+    estimator = StellarParameterEstimator(
+        FluxEmulator(nodes.wavelength, parameter_names=names), random_state=0
+    ).fit(spectra, parameters)
+    truth = np.array([[5200.0, 4.25, -0.2, 0.1], [5600.0, 4.1, -0.3, 0.3]])
+    exact = estimator.emulator_.predict(truth) * cubics(2, 900)
+    found = estimator.predict(exact)
+    np.testing.assert_allclose((found - truth) / [400.0, 0.5, 0.4, 0.2], 0.0, atol=2e-3)
+    between = with_alpha(generate_raw(parameters=truth[:, :3], return_lines=True), truth[:, 3])
+    found = estimator.predict(noisy(between, 200)[0])
+    np.testing.assert_allclose(found[:, 3], truth[:, 3], atol=0.05)
+
+
+@pytest.mark.parametrize("part", [(8510.0, 8545.0), np.arange(8510.0, 8545.0, 0.1)])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_an_emulator_that_was_cut_predicts_on_its_pixels(raw, part, normalised):
+    emulator = raw.estimator.emulator_
+    whole = raw.spectra[:6]
+    if normalised:
+        whole = emulator.normalize(whole, raw.parameters[:6])
+        nodes = emulator.normalize(raw.nodes.spectra, raw.nodes.parameters)
+        emulator = FluxEmulator(raw.wavelength).fit(raw.nodes.parameters, nodes)
+    cut = StellarParameterEstimator.from_emulator(emulator.select(wavelength=part), random_state=0)
+    wavelength = cut.emulator_.wavelength_
+    assert cut.n_features_in_ == len(wavelength) < 900
+    seen = np.array([np.interp(wavelength, raw.wavelength, flux) for flux in whole])
+    if len(part) == 2:
+        # Nothing is interpolated: these are old pixels.
+        inside = (raw.wavelength >= part[0]) & (raw.wavelength <= part[1])
+        np.testing.assert_array_equal(seen, whole[:, inside])
+    observed, sigma = noisy(seen * cubics(*seen.shape), 200)
+    found = cut.predict(observed, sigma=sigma)
+    np.testing.assert_allclose(found[:, 0], raw.parameters[:6, 0], atol=60.0)
+    np.testing.assert_allclose(found[:, 1], raw.parameters[:6, 1], atol=0.12)
+    np.testing.assert_allclose(found[:, 2], raw.parameters[:6, 2], atol=0.06)
+    with pytest.raises(ValueError, match="X has 900 features"):
+        cut.predict(whole)
+
+
+def test_the_papers_search_takes_neither_errors_nor_priors(raw):
+    estimator = StellarParameterEstimator.from_emulator(
+        raw.estimator.emulator_, search="gp_minimize", n_calls=10, n_initial_points=10
+    )
+    assert estimator.surrogate_ is None
+    priors = priors_around(raw.parameters[:2], {"teff": 100.0})
+    for known in ({"sigma": 1.0}, {"sigma": 1.0, "priors": priors}, {"priors": priors}):
+        with pytest.raises(ValueError, match=r"search='gp_minimize' .* takes neither sigma nor"):
+            estimator.predict(raw.spectra[:2], **known)
+    # Without them it does, and keeps to its box.
+    found = estimator.predict(raw.spectra[:2], bounds=[[5000, 5100], [NAN, NAN], [NAN, NAN]])
+    assert ((found[:, 0] >= 5000) & (found[:, 0] <= 5100)).all()
+
+
+def test_calls_and_guided_points_are_of_the_papers_search_alone(raw):
+    settings = {"n_initial_points": 40, "random_state": 0}
+    emulator = raw.estimator.emulator_
+    few, many = (
+        StellarParameterEstimator.from_emulator(emulator, n_calls=n_calls, **settings)
+        for n_calls in (1, 1000)
+    )
+    np.testing.assert_array_equal(few.predict(raw.spectra[:1]), many.predict(raw.spectra[:1]))
+
+
+def test_an_emulator_fitted_on_tables_predicts_raw_spectra(raw):
+    # No warning about names of columns reaches the user.
+    nodes = pd.DataFrame(raw.nodes.parameters, columns=["teff", "logg", "feh"])
+    emulator = FluxEmulator(raw.wavelength, normalizer_of(raw.wavelength))
+    emulator.fit(nodes, raw.nodes.spectra)
+    estimator = StellarParameterEstimator.from_emulator(emulator, random_state=0)
+    np.testing.assert_allclose(
+        estimator.predict(raw.spectra[:2]), raw.estimator.predict(raw.spectra[:2]), rtol=1e-9
+    )

@@ -38,7 +38,16 @@ def test_the_probe_sees_a_heavy_module():
 
 @pytest.mark.parametrize(
     "module",
-    ["skphx", "skphx.lines", "skphx.grids", "skphx.inference", "skphx.datasets", "skphx.metrics"],
+    [
+        "skphx",
+        "skphx.datasets",
+        "skphx.flux",
+        "skphx.grids",
+        "skphx.inference",
+        "skphx.lines",
+        "skphx.metrics",
+        "skphx.observing",
+    ],
 )
 def test_every_public_name_resolves(module):
     module = import_module(module)
@@ -60,16 +69,34 @@ def test_version_is_that_of_the_installed_package():
     assert skphx.__version__ == version("skphx")
 
 
-def test_without_scikit_optimize_the_refinement_goes_on(emulator, held_out, monkeypatch):
+def test_the_default_search_loads_no_scikit_optimize():
+    code = """
+from skphx import FluxEmulator, StellarParameterEstimator
+from skphx.datasets import make_stellar_grid
+grid = make_stellar_grid(teff=(5000, 6000), logg=(4.0, 5.0), feh=(0.0,), n_pixels=200,
+                         n_lines=5, return_lines=True)
+spectra = grid.spectra / grid.continuum
+estimator = StellarParameterEstimator(FluxEmulator(grid.wavelength), n_initial_points=5)
+estimator.fit(spectra, grid.parameters).predict(spectra[:1])
+estimator.infer({"wavelength": grid.wavelength, "flux": spectra[0]})
+"""
+    assert not {"skopt", "torch", "matplotlib"} & set(loaded_after(code))
+    # The paper's does.
+    guided = code.replace(
+        "n_initial_points=5", "n_initial_points=5, n_calls=6, search='gp_minimize'"
+    )
+    assert "skopt" in loaded_after(guided)
+
+
+def test_without_scikit_optimize_only_the_papers_search_fails(emulator, held_out, monkeypatch):
     estimator = StellarParameterEstimator(
         emulator, n_calls=12, n_initial_points=10, random_state=0
     ).fit(held_out.nodes, held_out.node_parameters)
+    found = estimator.predict(held_out.spectra)
     monkeypatch.setitem(sys.modules, "skopt", None)
-    with pytest.warns(RuntimeWarning, match=r"ImportError|ModuleNotFoundError.*n_calls=n_initial"):
-        found = estimator.predict(held_out.spectra)
-    # The same answer as when no guided evaluations are asked for.
-    without = estimator.set_params(n_calls=10).predict(held_out.spectra)
-    np.testing.assert_array_equal(found, without)
-    estimator.set_params(n_calls=12, refine=False)
+    np.testing.assert_array_equal(estimator.predict(held_out.spectra), found)
+    estimator.set_params(search="gp_minimize")
     with pytest.raises(ImportError, match="skopt"):
         estimator.predict(held_out.spectra)
+    # Random points alone need none of it.
+    assert estimator.set_params(n_calls=10).predict(held_out.spectra).shape == (2, 3)

@@ -241,7 +241,7 @@ class TestBetweenNodes:
         assert (display.wavelength <= 8515).all()
         window = np.isin(grid.wavelength, display.wavelength)
         node = (grid.parameters == (5500, 4.0, -0.5)).all(axis=1)
-        # With its residual the emulator is exact at nodes.
+        # At nodes the emulator is as exact as its components.
         np.testing.assert_allclose(display.flux[2], grid.normalised[node][0, window], atol=1e-9)
 
     @pytest.mark.parametrize(("teff", "nodes"), [(5000, (5000, 5500)), (6000, (5500, 6000))])

@@ -6,6 +6,7 @@ import pytest
 from skphx import VoigtCloner
 from skphx.grids import smooth_surface
 from skphx.lines import fit_lines, windows
+from skphx.lines.emission import clip_unreachable
 from skphx.lines.joint import fit_window
 from skphx.lines.windows import depth_of, make_windows
 
@@ -47,13 +48,18 @@ def alone(flux, start, **settings):
     )
 
 
+def on_surfaces(coefficients, lower, upper, basis=BASIS):
+    """Lines that coefficients stand for."""
+    return np.clip(np.tensordot(basis, coefficients, axes=(1, 2)), lower, upper)
+
+
 def together(flux, start, n_sweeps=1, **changes):
     """All spectra fitted together, window by window."""
     settings = {name: value for name, value in (RENDERING | changes).items() if name != "wing_cut"}
     cloner = VoigtCloner(WAVELENGTH, **settings).take_list(start[0, :, 0])
     lines = start
     for _ in range(n_sweeps):
-        lines = cloner.fit_surfaces(flux, lines, BASIS, PENALTY)
+        lines = on_surfaces(*cloner.fit_surfaces(flux, lines, BASIS, PENALTY))
     return lines
 
 
@@ -93,14 +99,27 @@ def test_lines_are_on_smooth_surfaces(blended):
     is_off = np.abs(BASIS @ coefficients - values).max(axis=0) > 1e-6
     # Only a bound may bend a surface.
     assert is_off.mean() < 0.05
-    stiff = 1e3 * PENALTY
-    curved, _ = fit_window(WAVELENGTH, flux, start, 0.0, BASIS, PENALTY, **RENDERING)
-    straight, _ = fit_window(WAVELENGTH, flux, start, 0.0, BASIS, stiff, **RENDERING)
 
-    def bending(lines):
-        return rms(np.diff(lines[..., 1], 2, axis=0))
 
-    assert bending(straight) < 0.3 * bending(curved)
+def test_stiffer_surfaces_bend_less(blended):
+    _, flux, start = blended
+
+    def bending(penalty):
+        fitted = fit_window(WAVELENGTH, flux, start, 0.0, BASIS, penalty, **RENDERING)
+        return rms(np.diff(on_surfaces(*fitted[:3])[..., 1], 2, axis=0))
+
+    assert bending(1e3 * PENALTY) < 0.3 * bending(PENALTY)
+
+
+def test_error_told_is_that_of_the_lines_returned(blended):
+    _, flux, start = blended
+    *fitted, told = fit_window(WAVELENGTH, flux, start, 0.0, BASIS, PENALTY, **RENDERING)
+    coefficients, lower, upper = fitted
+    assert coefficients.shape == (24, 4, BASIS.shape[1])
+    assert lower.shape == upper.shape == (24, 4)
+    assert (lower < upper).all()
+    error = flux_of(on_surfaces(*fitted)) - [clip_unreachable(one) for one in flux]
+    np.testing.assert_allclose(told, np.sqrt(np.mean(error**2, axis=1)), rtol=1e-9)
 
 
 def test_windows_agree_with_one_that_holds_all(blended, monkeypatch):
@@ -221,7 +240,7 @@ def test_lines_that_nothing_tells_of_stay_finite():
 def test_one_spectrum_and_no_freedom():
     truth = smooth_lines([5004.0], -2.5, 0.0)[:1]
     flux = np.exp(-depth_of(WAVELENGTH, truth, **RENDERING))
-    lines, error = fit_window(
+    *fitted, error = fit_window(
         WAVELENGTH,
         flux,
         truth + [0.0, 0.3, 0.0, 0.0],
@@ -230,6 +249,7 @@ def test_one_spectrum_and_no_freedom():
         np.zeros(1),
         **RENDERING,
     )
+    lines = on_surfaces(*fitted, basis=np.ones((1, 1)))
     np.testing.assert_allclose(lines[0, 0, 1], truth[0, 0, 1], atol=0.02)
     assert error[0] < 2e-3
 
@@ -243,7 +263,9 @@ def test_the_cloner_fits_surfaces_of_its_list(cloner, blended):
     flux = blended[1]
     start = cloner.nearest_seed_lines(flux)
     kept = start.copy()
-    lines = cloner.fit_surfaces(flux, start, BASIS, PENALTY)
+    fitted = cloner.fit_surfaces(flux, start, BASIS, PENALTY)
+    assert fitted[0].shape == (cloner.n_lines_, 4, BASIS.shape[1])
+    lines = on_surfaces(*fitted)
     assert lines.shape == (len(TEFF), cloner.n_lines_, 4)
     np.testing.assert_array_equal(start, kept)
     before = rms(cloner.inverse_transform(start.reshape(len(flux), -1)) - flux)
@@ -253,8 +275,9 @@ def test_the_cloner_fits_surfaces_of_its_list(cloner, blended):
 def test_surfaces_without_lines():
     flat = np.ones((len(TEFF), len(WAVELENGTH)))
     cloner = VoigtCloner(WAVELENGTH).fit(flat)
-    lines = cloner.fit_surfaces(flat, np.empty((len(TEFF), 0, 4)), BASIS, PENALTY)
-    assert lines.shape == (len(TEFF), 0, 4)
+    fitted = cloner.fit_surfaces(flat, np.empty((len(TEFF), 0, 4)), BASIS, PENALTY)
+    assert fitted[0].shape == (0, 4, BASIS.shape[1])
+    assert on_surfaces(*fitted).shape == (len(TEFF), 0, 4)
 
 
 def test_surfaces_that_do_not_fit_are_refused(cloner, blended):

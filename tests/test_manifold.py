@@ -9,12 +9,14 @@ from sklearn.pipeline import make_pipeline
 from skphx import (
     BlackbodyDivider,
     ContinuumNormalizer,
+    FluxEmulator,
     LineManifoldRegressor,
     PercentileNormalizer,
     VoigtCloner,
 )
 from skphx.lines import render_flux
-from skphx.manifolds import from_growth, to_growth
+from skphx.lines.node_lines import NodeLines
+from skphx.lines.surfaces import LineSurfaces
 
 WAVELENGTH = np.linspace(5000.0, 5004.0, 201)
 ONE_NAME = {"parameter_names": ("teff",)}
@@ -48,9 +50,15 @@ def three_nodes():
     )
 
 
-def test_nodes_are_reproduced_exactly_with_the_residual(grid, fitted_emulator):
+def test_nodes_are_reproduced(grid, fitted_emulator):
     flux = fitted_emulator.predict(grid.parameters)
-    np.testing.assert_allclose(flux, grid.normalised, atol=1e-9)
+    # As closely as the components that are kept, and exactly where all are.
+    lost = rms(flux, grid.normalised).max()
+    assert lost <= max(1e-7, 0.02 * np.sqrt(np.mean(fitted_emulator.flux_error_**2)))
+    cloner = VoigtCloner(grid.wavelength, n_epochs=2, n_seeds=2, target_rms=None)
+    exact = LineManifoldRegressor(cloner, flux=FluxEmulator(tolerance=0))
+    exact.fit(grid.parameters, grid.normalised)
+    np.testing.assert_allclose(exact.predict(grid.parameters), grid.normalised, atol=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +73,16 @@ def fading():
 @pytest.mark.parametrize("missing", ["fade", "drop"])
 @pytest.mark.parametrize("interpolation", ["linear", "hermite", "cubic", "radial", "auto"])
 def test_nodes_are_exact_also_where_lines_are_missing(fading, interpolation, missing):
-    settings = {"residual_tolerance": 0.0, **ONE_NAME}
+    settings = {"flux": FluxEmulator(tolerance=0), **ONE_NAME}
     emulator = LineManifoldRegressor(detected(), interpolation, missing, **settings)
     emulator.fit(*fading)
     assert not emulator.present_.all()
     np.testing.assert_allclose(emulator.predict(fading[0]), fading[1], atol=1e-9)
 
 
-def test_without_residual_the_nodes_are_as_good_as_their_clones(vanishing):
-    emulator = LineManifoldRegressor(detected(), residual=False, **ONE_NAME).fit(*vanishing)
-    assert emulator.node_residuals_ is None
+def test_without_flux_the_nodes_are_as_good_as_their_clones(vanishing):
+    emulator = LineManifoldRegressor(detected(), flux=None, **ONE_NAME).fit(*vanishing)
+    assert emulator.flux_ is None
     error = rms(emulator.predict(vanishing[0]), vanishing[1])
     np.testing.assert_allclose(error, emulator.clone_rms_, rtol=1e-6)
     assert error.max() > 0
@@ -102,7 +110,8 @@ def test_held_out_spectra_are_near_and_nearer_than_their_nearest_nodes(
 
 
 def test_midpoint_of_linear_interpolation_is_the_mean_of_the_lines(three_nodes):
-    emulator = LineManifoldRegressor(detected(), smoothness=0, **ONE_NAME).fit(*three_nodes)
+    emulator = LineManifoldRegressor(detected(), "linear", smoothness=0, **ONE_NAME)
+    emulator.fit(*three_nodes)
     lines = emulator.predict_lines([[5250.0]])
     np.testing.assert_allclose(lines.reshape(-1, 4), emulator.lines_[:2].mean(axis=0), rtol=1e-12)
 
@@ -141,7 +150,7 @@ def test_smoothing_lowers_the_curvature_of_noisy_lines():
 
 
 def test_fading_is_continuous_and_reaches_zero(vanishing):
-    emulator = LineManifoldRegressor(detected(), missing="fade", residual=False, **ONE_NAME)
+    emulator = LineManifoldRegressor(detected(), missing="fade", flux=None, **ONE_NAME)
     emulator.fit(*vanishing)
     teff = np.linspace(5000.0, 6000.0, 101)
     center = np.searchsorted(WAVELENGTH, 5002.0)
@@ -161,7 +170,7 @@ def test_fading_is_continuous_and_reaches_zero(vanishing):
 
 
 def test_dropping_is_the_papers_jump(vanishing):
-    emulator = LineManifoldRegressor(detected(), missing="drop", residual=False, **ONE_NAME)
+    emulator = LineManifoldRegressor(detected(), missing="drop", flux=None, **ONE_NAME)
     emulator.fit(*vanishing)
     start = emulator.lines_[0, 0]
     teff = 5000.0 + np.array([0.0, 1.0, 10.0, 90.0, 110.0])
@@ -192,12 +201,62 @@ def test_predict_lines_are_columns_of_the_cloner(vanishing):
     np.testing.assert_array_equal(nan.any(axis=2), nan.all(axis=2))
     np.testing.assert_array_equal(nan[..., 0], [[0, 0], [0, 0], [1, 0]])
     rendered = emulator.cloner_.inverse_transform(lines)
-    residual = emulator.node_residuals_.at(emulator.grid_.weights(np.array(points)))
-    assert emulator.line_share_ == 0.5
-    z = 0.5 * to_growth(rendered, emulator.softening_) + residual
-    np.testing.assert_allclose(
-        emulator.predict(points), from_growth(z, emulator.softening_), rtol=1e-12
-    )
+    emulator.set_params(flux=None).fit(*vanishing)
+    np.testing.assert_allclose(emulator.predict(points), rendered, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "flux", ["auto", FluxEmulator(interpolation="linear", saturation=0.1, tolerance=1e-3)]
+)
+def test_flux_does_not_know_of_the_lines(grid, held_out, flux):
+    alone = FluxEmulator() if flux == "auto" else clone(flux)
+    alone.set_params(wavelength=grid.wavelength, medium="vacuum")
+    alone.fit(grid.parameters, grid.normalised)
+    for settings in ({"line_list": "detected"}, {"n_seeds": 2, "prominence": 0.2}):
+        cloner = VoigtCloner(grid.wavelength, n_epochs=2, target_rms=None, **settings)
+        emulator = LineManifoldRegressor(cloner, "radial", flux=flux, medium="vacuum")
+        emulator.fit(grid.parameters, grid.normalised)
+        for points in (held_out.parameters, grid.parameters):
+            np.testing.assert_array_equal(emulator.predict(points), alone.predict(points))
+            np.testing.assert_array_equal(emulator.jacobian(points), alone.jacobian(points))
+        np.testing.assert_array_equal(emulator.flux_error_, alone.flux_error_)
+        # How lines run between nodes is a setting of its own.
+        assert emulator.interpolation_ == "radial"
+        assert emulator.flux_.interpolation_ == alone.interpolation_
+
+
+def test_the_flux_given_is_left_alone_and_gets_its_settings_from_the_lines(grid):
+    given = FluxEmulator(np.arange(1.0, 5.0), PercentileNormalizer(), extrapolate="clip")
+    cloner = VoigtCloner(grid.wavelength, n_epochs=2, n_seeds=2, target_rms=None)
+    emulator = LineManifoldRegressor(cloner, flux=given, extrapolate="nearest", medium="air")
+    emulator.fit(grid.parameters, grid.normalised)
+    assert not [name for name in vars(given) if name.endswith("_")]
+    assert given.medium is None
+    flux = emulator.flux_
+    assert (flux.medium, flux.extrapolate, flux.normalizer) == ("air", "nearest", None)
+    np.testing.assert_array_equal(flux.wavelength_, grid.wavelength)
+    assert emulator.get_params()["flux__extrapolate"] == "clip"
+
+
+def test_lines_are_surfaces_or_tables(grid, fitted_emulator):
+    def lines_of(**settings):
+        smoothness = settings.pop("smoothness", 0.01)
+        cloner = VoigtCloner(grid.wavelength, n_epochs=2, n_seeds=2, target_rms=None, **settings)
+        emulator = LineManifoldRegressor(cloner, flux=None, smoothness=smoothness)
+        return emulator.fit(grid.parameters, grid.normalised).manifold_
+
+    assert isinstance(fitted_emulator.manifold_, LineSurfaces)
+    assert isinstance(lines_of(), LineSurfaces)
+    assert isinstance(lines_of(smoothness=0), NodeLines)
+    assert isinstance(lines_of(line_list="detected"), NodeLines)
+
+
+def test_clones_are_as_wrong_as_the_sum_of_their_lines(grid, fitted_emulator):
+    emulator = fitted_emulator
+    lines = emulator.lines_.reshape(len(grid.parameters), -1)
+    np.testing.assert_array_equal(emulator.predict_lines(grid.parameters), lines)
+    clones = emulator.cloner_.inverse_transform(lines)
+    np.testing.assert_allclose(emulator.clone_rms_, rms(clones, grid.normalised), rtol=1e-9)
 
 
 def test_points_outside_are_errors_or_moved(three_nodes):
@@ -215,7 +274,7 @@ def test_points_outside_are_errors_or_moved(three_nodes):
 def test_holes_are_errors_or_interpolated(grid, held_out):
     keep = np.arange(12) != 5
     cloner = VoigtCloner(grid.wavelength, line_list="detected", target_rms=None, n_epochs=10)
-    emulator = LineManifoldRegressor(cloner)
+    emulator = LineManifoldRegressor(cloner, flux=FluxEmulator(tolerance=0))
     with pytest.raises(ValueError, match=r"1 of 12 nodes are missing: teff=5500.*holes='interp"):
         emulator.fit(grid.parameters[keep], grid.normalised[keep])
     emulator.set_params(holes="interpolate").fit(grid.parameters[keep], grid.normalised[keep])
@@ -242,7 +301,8 @@ def raw_emulator(grid):
         ContinuumNormalizer(grid.wavelength, degree=1),
         VoigtCloner(grid.wavelength, target_rms=None, n_epochs=10),
     )
-    return LineManifoldRegressor(cloner, n_sweeps=1).fit(grid.parameters, grid.spectra)
+    emulator = LineManifoldRegressor(cloner, flux=FluxEmulator(tolerance=0))
+    return emulator.fit(grid.parameters, grid.spectra)
 
 
 def test_a_pipeline_gets_its_teff_without_routing_being_switched_on(grid, raw_emulator):
@@ -301,6 +361,12 @@ def test_grids_without_any_line_are_flat(settings):
         ({"interpolation": "spline"}, ValueError, r"interpolation must be .*got 'spline'"),
         ({"holes": "fill"}, ValueError, r"holes must be one of .*got 'fill'"),
         ({"smoothness": -1.0}, ValueError, "smoothness == -1"),
+        ({"n_sweeps": 0}, ValueError, "n_sweeps == 0"),
+        ({"medium": "water"}, ValueError, "medium must be 'air', 'vacuum' or None, got 'water'"),
+        ({"flux": False}, TypeError, "flux must be a FluxEmulator, 'auto' or None, got False"),
+        ({"flux": "none"}, TypeError, "flux must be a FluxEmulator, 'auto' or None, got 'none'"),
+        ({"flux": PercentileNormalizer()}, TypeError, "flux must be a FluxEmulator.*Percentile"),
+        ({"flux": FluxEmulator(saturation=0)}, ValueError, "saturation == 0"),
         ({"parameter_names": ("a", "b")}, ValueError, "1 columns but parameter_names has 2"),
         ({"cloner": PercentileNormalizer()}, TypeError, "cloner must be .*PercentileNormalizer"),
         (

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from skphx import (
     BlackbodyDivider,
     ContinuumNormalizer,
+    FluxEmulator,
     LineManifoldRegressor,
     PercentileNormalizer,
     VoigtCloner,
@@ -34,10 +35,10 @@ def make_emulator(grid, **settings):
 def emulators(grid):
     """Emulators that differ in what is behind their flux."""
     return {
-        "nodes": make_emulator(grid, line_share=0.0, interpolation="hermite"),
-        "both": make_emulator(grid, line_share=0.5),
-        "lines": make_emulator(grid, residual=False),
-        "absent": make_emulator(grid, residual=False, cloner={"line_list": "detected"}),
+        "flux": make_emulator(grid, flux=FluxEmulator(interpolation="hermite")),
+        "linear": make_emulator(grid, flux=FluxEmulator(interpolation="linear", saturation=0.03)),
+        "lines": make_emulator(grid, flux=None),
+        "absent": make_emulator(grid, flux=None, cloner={"line_list": "detected"}),
     }
 
 
@@ -53,7 +54,7 @@ def raw_emulator(grid):
     return LineManifoldRegressor(cloner, "hermite").fit(grid.parameters, grid.spectra)
 
 
-@pytest.mark.parametrize("name", ["nodes", "both", "lines", "absent"])
+@pytest.mark.parametrize("name", ["flux", "linear", "lines", "absent"])
 def test_a_range_is_the_full_emulator_there(emulators, name):
     emulator = emulators[name]
     part = emulator.select(wavelength=CUT)
@@ -80,14 +81,14 @@ def test_only_lines_that_matter_are_kept():
     lines[:, 40] = 5200.0, 3.0, 0.5, 1.0
     lines[1, :, 1] += 0.2
     cloner = VoigtCloner(wavelength, line_list="detected")
-    emulator = LineManifoldRegressor(cloner, residual=False, parameter_names=("teff",))
+    emulator = LineManifoldRegressor(cloner, "linear", flux=None, parameter_names=("teff",))
     emulator.fit_lines([[5000.0], [6000.0]], LineTable.from_dense(lines))
     part = emulator.select(wavelength=(5100.0, 5130.0))
     inside = (wavelength >= 5100.0) & (wavelength <= 5130.0)
     whole = emulator.predict([[5300.0]])[:, inside]
     np.testing.assert_allclose(part.predict([[5300.0]]), whole, atol=1e-4)
-    assert 3 <= part.node_lines_.n_lines < 20
-    assert np.isclose(part.node_lines_.centers, 5200.0).any()
+    assert 3 <= part.manifold_.n_lines < 20
+    assert np.isclose(part.manifold_.centers, 5200.0).any()
     # Without that line the flux would be another.
     assert whole.max() < 0.999
 
@@ -104,7 +105,7 @@ def test_other_pixels_have_their_lines_evaluated_there(emulators):
     np.testing.assert_allclose(again.predict(POINTS), expected[:, inside], atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["nodes", "both"])
+@pytest.mark.parametrize("name", ["flux", "linear"])
 def test_other_pixels_between_the_old_are_near(emulators, name):
     emulator = emulators[name]
     wavelength = emulator.wavelength_
@@ -118,7 +119,7 @@ def test_other_pixels_between_the_old_are_near(emulators, name):
 
 
 def test_a_wing_cut_of_a_part_hardly_differs(grid):
-    emulator = make_emulator(grid, residual=False, cloner={"wing_cut": 100})
+    emulator = make_emulator(grid, flux=None, cloner={"wing_cut": 100})
     inside = (grid.wavelength >= CUT[0]) & (grid.wavelength <= CUT[1])
     part = emulator.select(wavelength=CUT)
     np.testing.assert_allclose(
@@ -128,7 +129,7 @@ def test_a_wing_cut_of_a_part_hardly_differs(grid):
 
 def test_spectra_follow_a_selection(grid, emulators, raw_emulator):
     inside = (grid.wavelength >= CUT[0]) & (grid.wavelength <= CUT[1])
-    part = emulators["nodes"].select(wavelength=CUT)
+    part = emulators["flux"].select(wavelength=CUT)
     np.testing.assert_array_equal(
         part.normalize(grid.normalised, grid.parameters), grid.normalised[:, inside]
     )
@@ -138,7 +139,7 @@ def test_spectra_follow_a_selection(grid, emulators, raw_emulator):
     with pytest.raises(ValueError, match=r"must have the 400 pixels.* got 399"):
         part.normalize(grid.normalised[:, 1:], grid.parameters)
     with pytest.raises(ValueError, match=r"must have the 400 pixels.* got 399"):
-        emulators["nodes"].normalize(grid.normalised[:, 1:], grid.parameters)
+        emulators["flux"].normalize(grid.normalised[:, 1:], grid.parameters)
     raw_part = raw_emulator.select(wavelength=CUT)
     np.testing.assert_allclose(
         raw_part.normalize(grid.spectra, grid.parameters),
@@ -164,7 +165,7 @@ def test_physical_flux_comes_back(grid, held_out, raw_emulator):
 
 
 def test_without_normalisers_physical_flux_is_the_flux(emulators):
-    emulator = emulators["both"]
+    emulator = emulators["linear"]
     np.testing.assert_array_equal(
         emulator.predict(POINTS, absolute=True), emulator.predict(POINTS)
     )
@@ -174,7 +175,7 @@ def test_without_normalisers_physical_flux_is_the_flux(emulators):
 @pytest.mark.parametrize("kind", ["linear", "hermite"])
 def test_lines_cloned_before_are_as_good_as_spectra(grid, kind, missing):
     cloner = VoigtCloner(grid.wavelength, line_list="detected", target_rms=None, n_epochs=4)
-    settings = {"interpolation": kind, "missing": missing, "residual": False}
+    settings = {"interpolation": kind, "missing": missing, "flux": None}
     fitted = LineManifoldRegressor(cloner, **settings).fit(grid.parameters, grid.normalised)
     table = fitted.cloner_.line_table(grid.normalised)
     taken = LineManifoldRegressor(cloner, **settings).fit_lines(grid.parameters, table)
@@ -206,8 +207,9 @@ def test_state_dictionaries_become_an_emulator(grid, emulators, tmp_path, detect
             identity=table.identity,
         )
     cloner = VoigtCloner(grid.wavelength, line_list="detected")
-    taken = LineManifoldRegressor(cloner).fit_lines(grid.parameters, loaded)
-    assert taken.node_lines_.n_lines == fitted.node_lines_.n_lines
+    taken = LineManifoldRegressor(cloner, fitted.interpolation_)
+    taken.fit_lines(grid.parameters, loaded)
+    assert taken.manifold_.n_lines == fitted.manifold_.n_lines
     np.testing.assert_allclose(taken.predict(POINTS), fitted.predict(POINTS), atol=1e-6)
     assert taken.cloner_.inverse_transform(taken.predict_lines(POINTS)).shape == (2, 400)
 
@@ -218,26 +220,27 @@ def test_state_dictionaries_become_an_emulator(grid, emulators, tmp_path, detect
         ({"interpolation": "auto"}, "interpolation='auto' leaves spectra out"),
         ({"cloner": VoigtCloner()}, "wavelength"),
         ({"cloner": make_pipeline(PercentileNormalizer(), VoigtCloner())}, "VoigtCloner alone"),
-        ({"line_share": 2.0}, "line_share == 2.0"),
+        ({"flux": FluxEmulator()}, "flux needs spectra to learn, and fit_lines has none"),
     ],
 )
 def test_lines_that_cannot_be_taken(grid, emulators, settings, message):
     table = LineTable.from_dense(emulators["absent"].lines_)
-    emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength)).set_params(**settings)
+    emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), "linear")
+    emulator.set_params(**settings)
     with pytest.raises(ValueError, match=message):
         emulator.fit_lines(grid.parameters, table)
     with pytest.raises(ValueError, match="11 nodes but X has 12|" + message):
         emulator.fit_lines(grid.parameters, table[:11])
 
 
-@pytest.mark.parametrize("name", ["nodes", "both", "absent", "raw", "part", "finer"])
+@pytest.mark.parametrize("name", ["flux", "linear", "lines", "absent", "raw", "part", "finer"])
 def test_copies_predict_the_same(emulators, raw_emulator, tmp_path, name):
     pixels = np.linspace(8503.03, 8517.01, 50)
     emulator = {
         **emulators,
         "raw": raw_emulator,
         "part": raw_emulator.select(wavelength=CUT),
-        "finer": emulators["both"].select(wavelength=pixels),
+        "finer": emulators["linear"].select(wavelength=pixels),
     }[name]
     flux, jacobian = emulator.predict(POINTS, absolute=True), emulator.jacobian(POINTS)
     joblib.dump(emulator, tmp_path / "emulator.joblib")
@@ -255,7 +258,7 @@ def test_copies_predict_the_same(emulators, raw_emulator, tmp_path, name):
 
 
 def test_clones_of_emulators_know_nothing(emulators):
-    for emulator in (emulators["both"], emulators["both"].select(wavelength=CUT)):
+    for emulator in (emulators["linear"], emulators["linear"].select(wavelength=CUT)):
         fresh = clone(emulator)
         assert not [name for name in vars(fresh) if name.endswith("_")]
-        assert fresh.get_params()["line_share"] == 0.5
+        assert fresh.get_params()["flux__saturation"] == 0.03

@@ -16,6 +16,7 @@ from skphx.observing import (
 )
 from skphx.observing import _kernels as kernels
 from skphx.observing._medium import to_medium
+from skphx.observing._model_pixels import ModelPixels
 from skphx.observing._resampling import interpolation_matrix, pixel_edges
 from skphx.observing._spectrum import as_chunks
 
@@ -344,6 +345,34 @@ def test_air_and_vacuum_are_inverse_and_equal_below_2000():
     np.testing.assert_allclose([5000, 12800] - vacuum_to_air([5000, 12800]), [1.4, 3.5], atol=0.05)
 
 
+def test_on_the_models_own_pixels_nothing_happens_to_the_light():
+    path = ModelPixels(WAVELENGTH)
+    random = np.random.default_rng(0)
+    flux = random.uniform(size=(2, len(WAVELENGTH)))
+    slopes = random.normal(size=(2, len(WAVELENGTH), 3))
+    # Whatever the effects are.
+    effects = np.array([[30.0, 10.0, 5.0, 1e4], [0.0, 0.0, 0.0, 0.0]])
+    observed, jacobian = path.observe_with_derivatives(flux, slopes, effects, ())
+    np.testing.assert_array_equal(observed, flux)
+    np.testing.assert_array_equal(jacobian, np.swapaxes(slopes, 1, 2))
+    # Who projects the derivatives off a continuum does not change the emulator's.
+    jacobian *= 2.0
+    np.testing.assert_array_equal(
+        path.observe_with_derivatives(flux, slopes, effects, ())[1] * 2, jacobian
+    )
+    assert path.observe_with_derivatives(flux, None, effects, ())[1] is None
+
+
+def test_the_models_own_pixels_are_described_as_those_of_a_path():
+    path, usual = ModelPixels(WAVELENGTH), make_path(chunk(WAVELENGTH))
+    assert path.n_pixels == usual.n_pixels
+    assert path.chunk_slices == usual.chunk_slices
+    np.testing.assert_array_equal(path.centres, usual.centres)
+    assert path.covered.shape == usual.covered.shape
+    assert path.covered.all()
+    assert path.line_width == 0.0
+
+
 def test_media_are_never_mixed_silently():
     wavelength = np.array([5000.0, 5001.0])
     assert to_medium(wavelength, "air", "air") is wavelength
@@ -354,9 +383,11 @@ def test_media_are_never_mixed_silently():
     np.testing.assert_array_equal(
         to_medium(wavelength, "air", "vacuum"), air_to_vacuum(wavelength)
     )
-    with pytest.raises(ValueError, match=r"does not say its medium, but the emulator's .* in air"):
+    with pytest.raises(
+        ValueError, match=r"does not say whether .* but those of the emulator are in air"
+    ):
         to_medium(wavelength, None, "air")
-    with pytest.raises(ValueError, match="is in air, but the emulator does not say its medium"):
+    with pytest.raises(ValueError, match="is in air, but the emulator's medium is unknown"):
         to_medium(wavelength, "air", None)
     with pytest.raises(ValueError, match="medium of wavelength must be 'air', 'vacuum' or None"):
         to_medium(wavelength, "water", "air")

@@ -1,4 +1,4 @@
-"""The package as a stranger meets it: version, typing marker, light import, documented code."""
+"""The package as a stranger meets it: version, typing marker, light import, pages' links."""
 
 import ast
 import re
@@ -13,18 +13,12 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
-from sklearn import config_context
 
 import skphx
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
-
-
-def python_blocks(page):
-    """All ```python blocks of a Markdown page, as one program."""
-    return "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.S | re.M))
 
 
 def test_version_is_one_everywhere():
@@ -88,26 +82,6 @@ def test_every_imported_distribution_is_declared():
             for module in set(imported_modules(statements)) - ours:
                 names = {name.lower() for name in distributions_of[module]}
                 assert names & declared, f"{path.name} imports {module}, which is not declared"
-
-
-def test_readme_runs_in_an_empty_folder(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", python_blocks(ROOT / "README.md")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "estimator.joblib").is_file()
-
-
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name
-)
-def test_code_of_docs_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with config_context():  # what a page sets must not reach other tests
-        exec(compile(python_blocks(page), page.name, "exec"), {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)

@@ -10,7 +10,7 @@ from skphx._configurations import make_stellar_estimator
 from skphx._files import inside, write_atomically
 from skphx._model_files import save_model
 from skphx.cli._grid_files import read_grid
-from skphx.cli._parser import add_command, add_configuration
+from skphx.cli._parser import add_command, add_configuration, add_no_lines
 from skphx.datasets._selection import missing_nodes
 from skphx.lines import LineArchive
 
@@ -32,8 +32,9 @@ Make a model of a grid: its lines at any stellar parameters, and the search for 
 
   skphx build grid.npz model.skops --archive grid.lines
 
-With the archive of skphx clone this takes little time; without one the grid is cloned here. Model
-files hold arrays and plain values only: to load one runs no code.
+With the archive of skphx clone this takes little time; without one lines are fitted here, and with
+--no-lines not at all: parameters of stars do not depend on them. Model files hold arrays and plain
+values only: to load one runs no code.
 
 Next: skphx infer."""
 
@@ -53,6 +54,7 @@ def add_parsers(commands):
     parser.add_argument("model", metavar="MODEL", help="file to write, .skops")
     parser.add_argument("--archive", metavar="ARCHIVE", help="folder of skphx clone")
     add_configuration(parser)
+    add_no_lines(parser)
     parser.add_argument(
         "--random-state", type=int, default=0, metavar="N", help="seed of the search (0)"
     )
@@ -67,7 +69,7 @@ def run_clone(arguments):
     _write_provenance(arguments, grid, settings)
     rms = emulator.clone_rms_
     print(f"{len(rms)} spectra as {emulator.present_.shape[1]} lines in {arguments.archive}.")
-    print(f"Clone minus spectrum, rms: median {np.median(rms):.5f}, worst {rms.max():.5f} at")
+    print(f"Lines minus spectrum, rms: median {np.median(rms):.5f}, worst {rms.max():.5f} at")
     worst = grid.parameters[rms.argmax()]
     print("  " + _words(grid.parameter_names, worst))
 
@@ -85,9 +87,14 @@ def run_build(arguments):
         "archive": arguments.archive and str(Path(arguments.archive).absolute()),
     }
     save_model(arguments.model, estimator, provenance=made_of)
-    rms = estimator.emulator_.clone_rms_
+    emulator = estimator.emulator_
     print(f"Model of {len(grid.spectra)} spectra saved to {arguments.model}.")
-    print(f"Clone minus spectrum, rms: median {np.median(rms):.5f}, worst {rms.max():.5f}.")
+    if emulator.flux_error_ is not None:
+        rms = np.sqrt(np.mean(emulator.flux_error_**2))
+        print(f"Error of the flux between nodes, estimated: {rms:.5f} rms.")
+    if settings["lines"]:
+        rms = emulator.clone_rms_
+        print(f"Lines minus spectrum, rms: median {np.median(rms):.5f}, worst {rms.max():.5f}.")
 
 
 def make_estimator(grid, settings, *, n_jobs=None, memory=None, verbose=0):
@@ -98,15 +105,15 @@ def make_estimator(grid, settings, *, n_jobs=None, memory=None, verbose=0):
     grid : Bunch
         The grid.
     settings : dict
-        ``configuration``, ``normalized`` and ``interpolation``.
+        ``configuration``, ``normalized``, ``interpolation`` and, optionally, ``lines``.
     n_jobs, memory, verbose
         As for :func:`skphx.make_stellar_estimator`.
     """
     estimator = make_stellar_estimator(
-        grid.wavelength,
+        grid,
         settings["configuration"],
+        lines=settings.get("lines", True),
         normalized=settings["normalized"],
-        parameter_names=grid.parameter_names,
         random_state=0,
         n_jobs=n_jobs,
         memory=memory,
@@ -114,8 +121,6 @@ def make_estimator(grid, settings, *, n_jobs=None, memory=None, verbose=0):
     )
     if settings["interpolation"] is not None:
         estimator.emulator.set_params(interpolation=settings["interpolation"])
-    # Observed spectra are converted to what the emulator says of its wavelengths.
-    estimator.emulator.set_params(medium=grid.medium)
     if len(missing_nodes(grid.parameters)):
         estimator.emulator.set_params(holes="interpolate")
     return estimator
@@ -164,14 +169,20 @@ def _prepare(arguments):
             else arguments.normalized
         ),
         "interpolation": arguments.interpolation or before.get("interpolation"),
+        "lines": not getattr(arguments, "no_lines", False),
     }
+    if arguments.archive and not settings["lines"]:
+        raise ValueError(
+            "--archive holds lines, and --no-lines leaves them out; drop one of them."
+        )
     estimator = make_estimator(
         grid, settings, n_jobs=arguments.n_jobs, verbose=not arguments.quiet
     )
-    cloner = estimator.emulator.cloner
-    if isinstance(cloner, Pipeline):
-        cloner = cloner[-1]
-    cloner.set_params(archive=arguments.archive)
+    if settings["lines"]:
+        cloner = estimator.emulator.cloner
+        if isinstance(cloner, Pipeline):
+            cloner = cloner[-1]
+        cloner.set_params(archive=arguments.archive)
     return grid, estimator, settings
 
 

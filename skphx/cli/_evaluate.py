@@ -4,7 +4,7 @@ import numpy as np
 
 from skphx.cli._emulate import make_estimator
 from skphx.cli._grid_files import read_grid
-from skphx.cli._parser import add_command, add_configuration
+from skphx.cli._parser import add_command, add_configuration, add_no_lines
 from skphx.grids import make_grid
 from skphx.metrics import flux_rms, parameter_errors
 from skphx.model_selection import Coarsen, InteriorNodes, LeavePlaneOut
@@ -17,8 +17,8 @@ gives, of the same normalised spectra.
   skphx evaluate grid.npz --split plane --parameter teff --infer
 
 Splits: coarsen trains on every second value of each parameter, in one split; plane leaves out one
-interior value of a parameter after the other; interior leaves out single nodes. Training spectra
-are cloned anew in every split: --memory keeps clones for the next time."""
+interior value of a parameter after the other; interior leaves out single nodes. Lines are fitted
+anew in every split: --memory keeps them for the next time, --no-lines leaves them out."""
 
 _SPLITS = ("coarsen", "plane", "interior")
 
@@ -35,8 +35,9 @@ def add_parsers(commands):
     parser.add_argument(
         "--infer", action="store_true", help="also infer the parameters of the spectra left out"
     )
-    parser.add_argument("--memory", metavar="FOLDER", help="keep clones there")
+    parser.add_argument("--memory", metavar="FOLDER", help="keep fitted lines there")
     add_configuration(parser)
+    add_no_lines(parser)
 
 
 def run(arguments):
@@ -46,6 +47,7 @@ def run(arguments):
         "configuration": arguments.configuration or "default",
         "normalized": bool(arguments.normalized),
         "interpolation": arguments.interpolation,
+        "lines": not arguments.no_lines,
     }
     table = evaluate(
         grid,
@@ -88,12 +90,12 @@ def evaluate(grid, splitter, estimator, *, n_splits=None, infer=False):
     -------
     dict
         ``n_spectra``; ``flux_rms``, mean over the spectra of the rms of normalised flux, of the
-        emulator, of its lines without the residual where it has one, and of interpolated pixels;
-        and ``parameters``, a :class:`skphx.metrics.ParameterErrors` or None.
+        emulator and of interpolated pixels; and ``parameters``, a
+        :class:`skphx.metrics.ParameterErrors` or None.
     """
     from sklearn.base import clone
 
-    rms = {"lines": [], "pixels, linear": [], "pixels, cubic": []}
+    rms = {"emulator": [], "pixels, linear": [], "pixels, cubic": []}
     true, found = [], []
     for number, (train, test) in enumerate(splitter.split(grid.parameters)):
         if number == n_splits:
@@ -103,7 +105,7 @@ def evaluate(grid, splitter, estimator, *, n_splits=None, infer=False):
         model.fit(grid.spectra[train], nodes)
         emulator = model.emulator_
         truth = emulator.normalize(grid.spectra[test], points)
-        rms["lines"].append(flux_rms(truth, emulator.predict(points), per_spectrum=True))
+        rms["emulator"].append(flux_rms(truth, emulator.predict(points), per_spectrum=True))
         pixels = emulator.normalize(grid.spectra[train], nodes)
         for order in ("linear", "cubic"):
             weights = make_grid(
@@ -118,7 +120,7 @@ def evaluate(grid, splitter, estimator, *, n_splits=None, infer=False):
             found.append(model.predict(grid.spectra[test]))
     values = {name: np.concatenate(parts) for name, parts in rms.items()}
     return {
-        "n_spectra": len(values["lines"]),
+        "n_spectra": len(values["emulator"]),
         "flux_rms": {name: float(part.mean()) for name, part in values.items()},
         "parameters": parameter_errors(
             np.concatenate(true), np.concatenate(found), grid.parameter_names

@@ -42,9 +42,9 @@ def add_parsers(commands):
     parser.add_argument(
         "--continuum-degree",
         type=int,
-        default=2,
+        default=None,
         metavar="N",
-        help="of the polynomial of each order; -1 for flux whose continuum is 1 (2)",
+        help="of the polynomial of each order; -1 for flux whose continuum is 1 (the model's, 3)",
     )
     parser.add_argument(
         "--bounds",
@@ -65,9 +65,7 @@ def run(arguments):
     settings = {
         "velocity": _number_or_range(arguments.velocity, "velocity"),
         "vsini": _number_or_range(arguments.vsini, "vsini"),
-        "continuum_degree": (
-            arguments.continuum_degree if arguments.continuum_degree >= 0 else None
-        ),
+        "continuum_degree": _degree(arguments.continuum_degree),
         "bounds": _bounds(arguments.bounds, model.emulator_.grid_.parameter_names),
     }
     rows, failures = [], []
@@ -92,6 +90,13 @@ def run(arguments):
     if failures:
         listed = "\n  ".join(failures)
         raise ValueError(f"{len(failures)} of {len(arguments.spectra)} spectra:\n  {listed}")
+
+
+def _degree(given):
+    """Degree as `infer` takes it."""
+    if given is None:
+        return "default"
+    return given if given >= 0 else None
 
 
 def _number_or_range(values, name):

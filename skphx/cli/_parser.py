@@ -121,6 +121,15 @@ def add_configuration(parser):
     )
 
 
+def add_no_lines(parser):
+    """Option that leaves the lines out."""
+    parser.add_argument(
+        "--no-lines",
+        action="store_true",
+        help="fit no lines: seconds instead of minutes to hours, flux and parameters the same",
+    )
+
+
 def protect_negative_numbers(argv):
     """Join an option and a value that begins with a minus, which would be taken for an option.
 

@@ -1,7 +1,8 @@
 """Interpolation over the nodes of a parameter grid, as a linear operator on node values.
 
 A grid turns points in parameter space into a sparse matrix of weights on the nodes, so that
-one matrix product interpolates any number of quantities: all lines, all residual pixels.
+one matrix product interpolates any number of quantities: the coefficients of all spectra, all
+lines.
 
 >>> import numpy as np
 >>> from skphx.grids import make_grid

@@ -89,12 +89,47 @@ class PolynomialSurface:
         ndarray of shape (n_points, n_terms)
             Products of Legendre polynomials.
         """
+        return np.prod(self._factors(parameters), axis=0)
+
+    def basis_jacobian(self, parameters):
+        """Differentiate the terms.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (n_points, n_parameters)
+            Points in parameter space.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters, n_points, n_terms)
+            ∂term/∂parameter, per unit of each parameter.
+        """
+        factors = self._factors(parameters)
+        unit, width = self._unit(parameters)
+        slopes = np.empty_like(factors)
+        for column, powers in enumerate(self.exponents.T):
+            own = np.zeros((len(parameters), powers.max() + 1))
+            for power in range(1, own.shape[1]):
+                series = legendre.legder(np.eye(own.shape[1])[power])
+                own[:, power] = legendre.legval(unit[:, column], series)
+            others = np.delete(factors, column, axis=0).prod(axis=0)
+            slopes[column] = own[:, powers] * others * (2.0 / width[column])
+        return slopes
+
+    def _unit(self, parameters):
+        """Parameters from -1 to 1 within the grid, and the widths of its ranges."""
         width = np.where(self.high > self.low, self.high - self.low, 1.0)
-        unit = 2.0 * (parameters - self.low) / width - 1.0
-        terms = np.ones((len(parameters), len(self.exponents)))
-        for column, powers in zip(unit.T, self.exponents.T, strict=True):
-            terms *= legendre.legvander(column, powers.max())[:, powers]
-        return terms
+        return 2.0 * (parameters - self.low) / width - 1.0, width
+
+    def _factors(self, parameters):
+        """Polynomial of each parameter in each term, shape (n_parameters, n_points, n_terms)."""
+        unit, _ = self._unit(parameters)
+        return np.array(
+            [
+                legendre.legvander(column, powers.max())[:, powers]
+                for column, powers in zip(unit.T, self.exponents.T, strict=True)
+            ]
+        )
 
     def curvature(self):
         """How much each term bends a surface: 0 for the constant, little for planes.

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import fft
 
-from skphx.inference.emulator_error import emulator_covariance
+from skphx.inference.emulator_covariance import emulator_covariance
 from skphx.inference.observed import SQUARED, to_natural
 from skphx.inference.result import InferenceResult
 from skphx.observing._light_path import EFFECTS
@@ -39,7 +39,7 @@ def conclude(problem, end, rows, boxes, facts):
     facts : dict
         ``n_shared``, ``sigma_known`` (n_spectra,), ``good`` (n_spectra, n_pixels), ``uncovered``
         (n_spectra,): part of the good pixels that the model does not cover, and
-        ``error``, an EmulatorError or None.
+        ``error``, an InterpolationError or None.
 
     Returns
     -------

@@ -3,7 +3,6 @@
 import numpy as np
 
 from skphx.inference._emulation import emulate, emulate_with_jacobian
-from skphx.inference.nearest import add_priors
 from skphx.observing._light_path import EFFECTS
 
 # Effects that enter the model by their squares, see `LightPath`.
@@ -233,3 +232,34 @@ def _gram(weights, basis):
     trace = np.einsum("nii->n", gram)
     gram += (_RIDGE * trace + np.finfo(float).tiny)[:, None, None] * np.eye(n_terms)
     return gram
+
+
+def add_priors(cost, gradient, curvature, points, priors, rows):
+    """Add Gaussian priors to a sum of squares and its derivatives.
+
+    Parameters
+    ----------
+    cost, gradient, curvature : ndarray
+        As :func:`refine` takes them; changed in place.
+    points : ndarray of shape (n, n_parameters)
+        Where they were evaluated.
+    priors : ndarray of shape (n_spectra, n_parameters, 2) or None
+        Mean and standard deviation; NaN where there is none.
+    rows : ndarray of shape (n,), int
+        Spectrum of each point.
+
+    Returns
+    -------
+    tuple of ndarray
+        The three.
+    """
+    if priors is not None:
+        mean, sd = np.moveaxis(priors[rows], 2, 0)
+        known = np.isfinite(mean) & np.isfinite(sd)
+        weight = np.where(known, 1.0 / np.where(known, sd, 1.0) ** 2, 0.0)
+        away = np.where(known, points - mean, 0.0)
+        cost += (weight * away**2).sum(axis=1)
+        gradient += weight * away
+        diagonal = np.arange(points.shape[1])
+        curvature[:, diagonal, diagonal] += weight
+    return cost, gradient, curvature

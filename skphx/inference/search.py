@@ -1,4 +1,4 @@
-"""Global search of a box: random points, then a Gaussian process that guides more of them.
+"""The paper's search: random points of a box, then more of them, guided by a Gaussian process.
 
 This is the only file that imports scikit-optimize.
 """
@@ -6,7 +6,10 @@ This is the only file that imports scikit-optimize.
 import warnings
 
 import numpy as np
+from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
+
+from skphx.inference._emulation import emulate
 
 # Of ten thousand random candidates the best ones are polished; scikit-optimize's five take half
 # of all its time, and the best basin is nearly always among two.
@@ -99,3 +102,76 @@ def gp_search(loss, box, points, losses, *, n_calls, random_state):
             random_state=random_state,
         )
     return np.vstack([points, added]), np.concatenate([losses, result.func_vals[len(losses) :]])
+
+
+class GuidedSearch:
+    """Search for the point whose emulated spectrum is nearest to a spectrum, as the paper does.
+
+    The loss is the root mean square over the pixels, all alike, of emulated minus observed flux;
+    a raw spectrum is normalised with the Teff of the point that it is compared with. The answer
+    is the best point evaluated.
+
+    Parameters
+    ----------
+    emulator : estimator
+        Fitted; with ``predict``, ``normalize`` and ``grid_``.
+    spectra : ndarray of shape (n_spectra, n_pixels)
+        Observed flux, as the emulator's spectra were given to its fit.
+    n_calls, n_initial_points : int
+        Evaluations in total, and those at random points; the others are guided.
+    """
+
+    def __init__(self, emulator, spectra, n_calls, n_initial_points):
+        self.emulator, self.spectra = emulator, spectra
+        self.n_calls, self.n_initial_points = n_calls, n_initial_points
+        self._normalises = not np.array_equal(
+            emulator.normalize(spectra[:1], emulator.grid_.nodes[:1]), spectra[:1]
+        )
+
+    def losses(self, row, points, emulated=None):
+        """Root mean squares of one spectrum at points within the grid, shape (n_points,)."""
+        emulated = emulate(self.emulator, points) if emulated is None else emulated
+        observed = self.spectra[row]
+        if self._normalises:
+            observed = self.emulator.normalize(np.tile(observed, (len(points), 1)), points)
+        return np.sqrt(np.mean((emulated - observed) ** 2, axis=1))
+
+    def shared_points(self, box, random_state):
+        """Random points for all spectra that have the same box, with their spectra."""
+        points = self._inside(draw_points(box, self.n_initial_points, random_state))
+        return points, emulate(self.emulator, points)
+
+    def search(self, row, box, seed, shared=None):
+        """Find the best point of one spectrum.
+
+        Parameters
+        ----------
+        row : int
+            The spectrum.
+        box : ndarray of shape (n_parameters, 2)
+            Where to search.
+        seed : int
+            Of random numbers.
+        shared : tuple or None
+            From `shared_points`; None draws points of its own.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters,)
+            The point, within the grid.
+        """
+        if shared is None:
+            shared = self.shared_points(box, check_random_state(seed))
+        points, emulated = shared
+        points, losses = gp_search(
+            lambda point: self.losses(row, self._inside(point[None]))[0],
+            box,
+            points,
+            self.losses(row, points, emulated),
+            n_calls=self.n_calls - self.n_initial_points,
+            random_state=seed,
+        )
+        return self._inside(points[[np.argmin(losses)]])[0]
+
+    def _inside(self, points):
+        return self.emulator.grid_.resolve_outside(points, "clip")

@@ -6,20 +6,20 @@ on whichever axes one likes, and leaves ``figure_``, ``ax_`` and, where there ar
 panels, ``axes_`` behind. matplotlib is imported by the first ``plot``: install it with
 ``pip install 'skphx[plot]'``.
 
-===================================  ================================================
-what is asked                        Display
-===================================  ================================================
-how many lines does each node have?  :class:`LineCountDisplay`
-how does a line vary over the grid?  :class:`ManifoldDisplay`
-what is between two nodes?           :class:`BetweenNodesDisplay`
-how long does a spectrum take?       :class:`RenderTimeDisplay`
-how good is a clone, an emulation?   :class:`ResidualDisplay`
-where is the emulator good?          :class:`EmulatorErrorDisplay`
-which lines feel a parameter?        :class:`SensitivityDisplay`
-which lines are in this window?      :class:`LineTableDisplay`
-how good are inferred parameters?    :class:`ParameterErrorDisplay`
-how sure, how correlated?            :class:`PosteriorDisplay`
-===================================  ================================================
+=====================================  ================================================
+what is asked                          Display
+=====================================  ================================================
+how many lines does each node have?    :class:`LineCountDisplay`
+how does a line vary over the grid?    :class:`ManifoldDisplay`
+what is between two nodes?             :class:`BetweenNodesDisplay`
+how long does a spectrum take?         :class:`RenderTimeDisplay`
+how good is a line fit, an emulation?  :class:`ResidualDisplay`
+where is the emulator good?            :class:`EmulatorErrorDisplay`
+which lines feel a parameter?          :class:`SensitivityDisplay`
+which lines are in this window?        :class:`LineTableDisplay`
+how good are inferred parameters?      :class:`ParameterErrorDisplay`
+how sure, how correlated?              :class:`PosteriorDisplay`
+=====================================  ================================================
 
 Nothing else in skphx imports this package.
 """

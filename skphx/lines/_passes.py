@@ -14,9 +14,9 @@ from skphx.lines._running import (
     LazyUnits,
     clone_unit,
     fit_unit,
-    joint_unit,
     progress_bar,
     run_units,
+    surface_unit,
 )
 from skphx.lines.archive import LineArchive
 from skphx.lines.growing import grow_lines
@@ -150,10 +150,15 @@ class Passes:
 
         Returns
         -------
-        ndarray of shape (n_spectra, n_lines, 4)
-            Fitted lines.
+        coefficients : ndarray of shape (n_lines, 4, n_terms)
+            Fitted parameters of each line as sums of the functions.
+        lower, upper : ndarrays of shape (n_lines, 4)
+            Bounds that each parameter keeps.
         """
         lines = start.copy()
+        n_lines = lines.shape[1]
+        coefficients = np.empty((n_lines, lines.shape[2], basis.shape[1]))
+        lower, upper = np.empty(lines.shape[1:]), np.empty(lines.shape[1:])
         windows = make_windows(self.wavelength, lines, basis.shape[1])
         settings = {**self.rendering, "span": float(self.wavelength[-1] - self.wavelength[0])}
 
@@ -168,7 +173,7 @@ class Passes:
             # Every second one first: neighbours must not both mend what is wrong at their border.
             for chosen in (windows[::2], windows[1::2]):
                 fits = run_units(
-                    joint_unit,
+                    surface_unit,
                     LazyUnits(len(chosen), partial(unit, chosen, lines.copy())),
                     n_jobs=self.n_jobs,
                     memory=self.memory,
@@ -176,8 +181,11 @@ class Passes:
                     bar=bar,
                 )
                 for window, fit in zip(chosen, fits, strict=True):
-                    lines[:, window.lines[window.own]] = fit["lines"][:, window.own]
-        return lines
+                    own = window.lines[window.own]
+                    lines[:, own] = fit["lines"][:, window.own]
+                    coefficients[own] = fit["coefficients"][window.own]
+                    lower[own], upper[own] = fit["lower"][window.own], fit["upper"][window.own]
+        return coefficients, lower, upper
 
     def _run(self, function, units, first):
         """Run one pass in which the units are the nodes of the archive."""

@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Sequence
 from time import perf_counter
 
+import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory
 from tqdm import tqdm
@@ -56,11 +57,24 @@ def fit_unit(wavelength, flux, start, prior, settings):
     return {"lines": lines, "rms": rms, "seconds": perf_counter() - begin}
 
 
-def joint_unit(wavelength, flux, start, outside, basis, penalty, settings):
-    """Fit one window of all spectra together, see `fit_window`; return lines, rms and seconds."""
+def surface_unit(wavelength, flux, start, outside, basis, penalty, settings):
+    """Fit one window of all spectra together, see `fit_window`.
+
+    Return coefficients, bounds, rms and seconds, and the lines of all spectra.
+    """
     begin = perf_counter()
-    lines, rms = fit_window(wavelength, flux, start, outside, basis, penalty, **settings)
-    return {"lines": lines, "rms": rms, "seconds": perf_counter() - begin}
+    coefficients, lower, upper, rms = fit_window(
+        wavelength, flux, start, outside, basis, penalty, **settings
+    )
+    lines = np.clip(np.tensordot(basis, coefficients, axes=(1, 2)), lower, upper)
+    return {
+        "lines": lines,
+        "coefficients": coefficients,
+        "lower": lower,
+        "upper": upper,
+        "rms": rms,
+        "seconds": perf_counter() - begin,
+    }
 
 
 def progress_bar(description, total, *, verbose, unit="spectrum"):

@@ -80,10 +80,12 @@ def fit_window(
 
     Returns
     -------
-    lines : ndarray of shape (n_spectra, n_lines, 4)
-        Fitted parameters, all on smooth functions.
+    coefficients : ndarray of shape (n_lines, 4, n_terms)
+        Fitted parameters as sums of the basis functions, in Å and ln Å.
+    lower, upper : ndarrays of shape (n_lines, 4)
+        Bounds that each parameter keeps.
     rms : ndarray of shape (n_spectra,)
-        Root mean square of clone minus flux, emission cut off.
+        Root mean square of fitted minus true flux, emission cut off.
 
     References
     ----------
@@ -165,7 +167,9 @@ class _Joint:
             damping = max(damping * _EASE, _LEAST_DAMPING)
             if gain <= tolerance * cost:
                 break
-        return lines, np.sqrt(np.mean(residual**2, axis=1))
+        coefficients = self.coefficients * self.scale[..., None]
+        coefficients[..., 0] += self.reference
+        return coefficients, self.lower, self.upper, np.sqrt(np.mean(residual**2, axis=1))
 
 
 class _Equations:

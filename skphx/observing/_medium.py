@@ -127,12 +127,13 @@ def to_medium(wavelength, medium, target, *, name="wavelength"):
         return wavelength
     if medium is None:
         raise ValueError(
-            f"{name} does not say its medium, but the emulator's wavelengths are in {target}; "
-            f"pass medium='air' or medium='vacuum'."
+            f"{name} does not say whether its wavelengths are in air or vacuum, but those of the "
+            f"emulator are in {target}; pass medium='air' or medium='vacuum'."
         )
     if target is None:
         raise ValueError(
-            f"{name} is in {medium}, but the emulator does not say its medium; set its "
-            f"medium='air' or medium='vacuum'."
+            f"{name} is in {medium}, but the emulator's medium is unknown; say whether the "
+            f"emulator's wavelengths are in air or vacuum: make_stellar_estimator(..., "
+            f"medium='vacuum'), or estimator.set_params(emulator__medium='vacuum') before fit."
         )
     return vacuum_to_air(wavelength) if target == "air" else air_to_vacuum(wavelength)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from skphx.flux.pixels import find_pixels, resampled
 from skphx.grids import make_grid
 from skphx.lines import LineTable, optical_depth
-from skphx.lines.reach import deepest_within
-from skphx.manifolds import NodeLines
-from skphx.manifolds.pixels import find_pixels, lines_that_matter, resampled
+from skphx.lines.node_lines import NodeLines
+from skphx.lines.reach import deepest_within, lines_that_matter
 
 NODES = np.array([[a, b] for a in (0.0, 1.0, 3.0) for b in (0.0, 1.0)])
 POINTS = np.array([[0.3, 0.2], [2.0, 0.9], [1.0, 1.0], [3.0, 0.0]])
@@ -23,7 +23,7 @@ def random_lines(n_lines=12, missing=0.0, seed=0):
 
 def at(kept, kind="cubic", points=POINTS):
     grid, presence = make_grid(NODES, interpolation=kind), make_grid(NODES)
-    return kept.at(
+    return kept.interpolate(
         grid.weights(points),
         presence.weights(points),
         grid.weights_jacobian(points),
@@ -80,6 +80,23 @@ def test_tangents_are_differences(kind, missing):
         absent = np.isnan(lines)
         np.testing.assert_allclose(tangent[~absent], difference[~absent], rtol=1e-5, atol=1e-5)
         assert (tangent[absent] == 0).all()
+
+
+@pytest.mark.parametrize("missing", ["fade", "drop"])
+@pytest.mark.parametrize("kind", ["linear", "cubic", "radial"])
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_lines_at_points_are_those_of_the_grids_they_are_on(share, kind, missing):
+    kept = NodeLines(random_lines(missing=share), missing=missing)
+    assert kept.on(make_grid(NODES, interpolation=kind), make_grid(NODES)) is kept
+    lines, tangents = at(kept, kind)
+    np.testing.assert_array_equal(kept.at(POINTS), lines)
+    np.testing.assert_array_equal(kept.tangents_at(POINTS), tangents)
+    chosen = np.arange(12) % 3 > 0
+    part = kept.selected(chosen)
+    np.testing.assert_allclose(part.at(POINTS), lines[:, chosen], rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(
+        part.tangents_at(POINTS), tangents[:, :, chosen], rtol=1e-12, atol=1e-12
+    )
 
 
 def test_single_precision_keeps_centres():

@@ -49,7 +49,7 @@ class NodeLines:
     Examples
     --------
     >>> import numpy as np
-    >>> from skphx.manifolds import NodeLines
+    >>> from skphx.lines.node_lines import NodeLines
     >>> lines = np.full((2, 2, 4), np.nan)
     >>> lines[:, 0] = 5000.0, -2.0, -2.5, -3.0
     >>> lines[0, 1] = 5001.0, -4.0, -2.5, -3.0
@@ -62,6 +62,7 @@ class NodeLines:
     def __init__(self, lines, *, missing="fade", dtype=np.float64):
         lines = np.asarray(lines)
         self.missing = missing
+        self.grid = self.presence_grid = None
         self.n_nodes, self.n_lines, _ = lines.shape
         present = np.isfinite(lines).all(axis=2)
         n_with = present.sum(axis=0)
@@ -102,6 +103,7 @@ class NodeLines:
         """
         new = cls.__new__(cls)
         new.missing, new.n_nodes = missing, table.n_spectra
+        new.grid = new.presence_grid = None
         known = table.identity >= 0
         node = np.repeat(np.arange(table.n_spectra), np.diff(table.offsets))[known]
         # Identities may be any whole numbers, such as the bits of a detected centre.
@@ -170,6 +172,7 @@ class NodeLines:
         """
         new = NodeLines.__new__(NodeLines)
         new.missing, new.n_nodes, new.n_lines = self.missing, self.n_nodes, int(kept.sum())
+        new.on(self.grid, self.presence_grid)
         new.centers = self.centers[kept]
         if self.identity is None:
             new.values, new.offsets, new.identity = self.values[:, kept], None, None
@@ -210,7 +213,65 @@ class NodeLines:
             depth[part] = deepest_within(center, log_amplitude, log_sigma, log_gamma, low, high)
         return node, number, depth
 
-    def at(self, weights, presence_weights, weights_jacobian=None, presence_jacobian=None):
+    def on(self, grid, presence_grid):
+        """Say how lines run between the nodes, so that `at` knows.
+
+        Parameters
+        ----------
+        grid : NodeGrid
+            The nodes and how parameters of lines run between them.
+        presence_grid : NodeGrid
+            The same nodes, interpolated linearly, for where lines fade.
+
+        Returns
+        -------
+        self : NodeLines
+            With both grids.
+        """
+        self.grid, self.presence_grid = grid, presence_grid
+        return self
+
+    def at(self, points):
+        """Lines at points, after `on`.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n_points, n_parameters)
+            Points within the grid.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_lines, 4)
+            Centre (Å), ln area, ln sigma, ln gamma (ln Å); NaN where there is no line.
+        """
+        weights = self.grid.weights(points)
+        is_linear = self.grid.interpolation == "linear"
+        presence = weights if is_linear else self.presence_grid.weights(points)
+        return self.interpolate(weights, presence)[0]
+
+    def tangents_at(self, points):
+        """Differentiate the lines with respect to the parameters, after `on`.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n_points, n_parameters)
+            Points within the grid.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters, n_points, n_lines, 4)
+            Derivatives, 0 where there is no line.
+        """
+        return self.interpolate(
+            self.grid.weights(points),
+            self.presence_grid.weights(points),
+            self.grid.weights_jacobian(points),
+            self.presence_grid.weights_jacobian(points),
+        )[1]
+
+    def interpolate(
+        self, weights, presence_weights, weights_jacobian=None, presence_jacobian=None
+    ):
         """Lines at points between the nodes, and how they change with the parameters.
 
         Parameters

@@ -6,20 +6,24 @@ import numpy as np
 import pytest
 from conftest import make_small_grid
 
+from skphx.flux import InterpolationError, error
+from skphx.flux.choice import SATURATIONS, SMOOTH_KINDS, choose_interpolation, kinds_to_try
+from skphx.flux.scale import from_growth, to_growth
 from skphx.grids import make_grid
-from skphx.manifolds import choose_interpolation, from_growth, held_out, to_growth
-from skphx.manifolds.held_out import (
-    SMOOTH_KINDS,
-    SOFTENINGS,
-    flux_error_between_nodes,
-    plane_splits,
-)
+from skphx.grids._hold_out import plane_splits
 
 TEFF = np.linspace(0.0, 1.0, 7)
 
 
 def choose(parameters, spectra, kinds=SMOOTH_KINDS):
-    return choose_interpolation(parameters, spectra, interpolations=kinds, softenings=SOFTENINGS)
+    return choose_interpolation(parameters, spectra, interpolations=kinds, saturations=SATURATIONS)
+
+
+def error_between(parameters, spectra, *, interpolation, saturation):
+    """Root mean square error half-way between nodes."""
+    grid = make_grid(parameters, interpolation=interpolation, holes="interpolate")
+    found = InterpolationError.estimate(grid, spectra, saturation=saturation)
+    return None if found is None else found.rms
 
 
 def wavy(parameters, frequency=3.0, n_pixels=40):
@@ -63,34 +67,32 @@ def test_clouds_are_left_out_one_by_one():
     nodes = np.random.default_rng(0).random((30, 3))
     splits = plane_splits(nodes)
     assert {(split.axis, split.gap, len(split.test)) for split in splits} == {(0, 2, 1)}
-    error = flux_error_between_nodes(
-        nodes, wavy(nodes, 1.0), interpolation="radial", softening=np.inf
-    )
-    assert (error > 0).all()
+    rms = error_between(nodes, wavy(nodes, 1.0), interpolation="radial", saturation=np.inf)
+    assert (rms > 0).all()
 
 
 def test_grids_too_small_to_leave_anything_out():
     nodes = np.array(list(product((0.0, 1.0), (0.0, 1.0))))
     assert plane_splits(nodes) == []
     choice = choose(nodes, wavy(nodes))
-    assert (choice.interpolation, choice.softening) == (SMOOTH_KINDS[-1], SOFTENINGS[0])
-    assert choice.errors.shape == (len(SMOOTH_KINDS), len(SOFTENINGS))
+    assert (choice.interpolation, choice.saturation) == (SMOOTH_KINDS[-1], SATURATIONS[0])
+    assert choice.errors.shape == (len(SMOOTH_KINDS), len(SATURATIONS))
     assert np.isnan(choice.errors).all()
-    settings = {"interpolation": "linear", "softening": np.inf}
-    assert flux_error_between_nodes(nodes, wavy(nodes), **settings) is None
+    settings = {"interpolation": "linear", "saturation": np.inf}
+    assert error_between(nodes, wavy(nodes), **settings) is None
 
 
-def test_lines_on_the_root_of_the_curve_of_growth_want_a_small_softening():
+def test_lines_on_the_root_of_the_curve_of_growth_want_a_small_saturation():
     slope = np.linspace(0.3, 0.9, 20)
     choice = choose(TEFF[:, None], 1.0 - (0.1 + TEFF[:, None] * slope) ** 2, kinds=("linear",))
-    assert choice.softening == SOFTENINGS[0]
+    assert choice.saturation == SATURATIONS[0]
     assert (np.diff(choice.errors[0]) > 0).all()
 
 
 def test_depths_that_grow_evenly_want_plain_flux():
     slope = np.linspace(0.3, 0.9, 20)
     choice = choose(TEFF[:, None], 1.0 - 0.05 - TEFF[:, None] * slope, kinds=("linear",))
-    assert np.isinf(choice.softening)
+    assert np.isinf(choice.saturation)
     assert choice.errors[0, -1] < 1e-12
 
 
@@ -104,7 +106,7 @@ def test_irregular_grids_want_the_local_kind_and_smooth_ones_a_global_one():
 def test_errors_tell_what_leaving_a_plane_out_gives():
     nodes = TEFF[:5, None]
     flux = wavy(nodes)
-    choice = choose_interpolation(nodes, flux, interpolations=("linear",), softenings=(np.inf,))
+    choice = choose_interpolation(nodes, flux, interpolations=("linear",), saturations=(np.inf,))
     expected = []
     for row in (1, 2, 3):
         predicted = 0.5 * (flux[row - 1] + flux[row + 1])
@@ -120,8 +122,8 @@ def test_error_between_nodes_is_about_the_true_one(kind):
         feh=(-0.5, -0.25, 0.0, 0.25),
     )
     between = make_small_grid(teff=(4625, 5375, 5875), logg=(3.25, 4.25), feh=(-0.37, -0.12))
-    stated = flux_error_between_nodes(
-        coarse.parameters, coarse.normalised, interpolation=kind, softening=0.1
+    stated = error_between(
+        coarse.parameters, coarse.normalised, interpolation=kind, saturation=0.1
     )
     weights = make_grid(coarse.parameters, interpolation=kind).weights(between.parameters)
     predicted = from_growth(weights @ to_growth(coarse.normalised, 0.1), 0.1)
@@ -131,9 +133,27 @@ def test_error_between_nodes_is_about_the_true_one(kind):
 
 def test_error_of_many_pixels_is_that_of_each(monkeypatch):
     flux = wavy(TEFF[:, None])
-    settings = {"interpolation": "cubic", "softening": 0.1}
-    whole = flux_error_between_nodes(TEFF[:, None], flux, **settings)
-    monkeypatch.setattr(held_out, "_CHUNK", 7)
-    np.testing.assert_allclose(
-        flux_error_between_nodes(TEFF[:, None], flux, **settings), whole, rtol=1e-12
-    )
+    settings = {"interpolation": "cubic", "saturation": 0.1}
+    whole = error_between(TEFF[:, None], flux, **settings)
+    monkeypatch.setattr(error, "_BLOCK", 7)
+    np.testing.assert_allclose(error_between(TEFF[:, None], flux, **settings), whole, rtol=1e-12)
+
+
+def test_kinds_are_those_asked_for_or_all_that_are_quick():
+    assert kinds_to_try("linear", 5) == ("linear",)
+    assert kinds_to_try("auto", 2000) == ("hermite", "cubic", "radial")
+    assert kinds_to_try("auto", 2001) == ("hermite", "cubic")
+
+
+def test_weights_of_a_split_are_those_of_a_grid_without_its_nodes():
+    nodes = np.array(list(product((0.0, 1.0, 3.0, 4.0), (0.0, 1.0, 2.0))))
+    values = wavy(nodes)
+    for split in plane_splits(nodes):
+        left_out = split.predict(nodes, "linear")
+        alone = make_grid(nodes[split.train])
+        np.testing.assert_array_equal(left_out.test, split.test)
+        np.testing.assert_allclose(
+            left_out.weights @ values[left_out.train],
+            alone.weights(nodes[split.test]) @ values[split.train],
+            rtol=1e-12,
+        )

@@ -1,13 +1,8 @@
-"""Part of an emulator's wavelengths: which pixels, and which lines matter there."""
+"""Part of an emulator's wavelengths: which pixels, and values there."""
 
 import numpy as np
 
 from skphx._validation import check_wavelength
-
-# Lines are left out that together stay below this optical depth at every node.
-_NEGLIGIBLE_DEPTH = 1e-4
-# Thresholds tried for a single line, the highest first.
-_THRESHOLDS = 10.0 ** np.arange(-4.0, -12.0, -0.5)
 
 
 class PixelsBetween:
@@ -58,7 +53,7 @@ def find_pixels(wavelength, old):
     Examples
     --------
     >>> import numpy as np
-    >>> from skphx.manifolds.pixels import find_pixels
+    >>> from skphx.flux.pixels import find_pixels
     >>> old = np.array([5000.0, 5001.0, 5002.0])
     >>> find_pixels((5000.5, 5002.0), old)
     (slice(1, 3, None), array([5001., 5002.]))
@@ -103,29 +98,3 @@ def resampled(values, pixels):
         return values[..., pixels]
     left, right = values[..., pixels.left], values[..., pixels.right]
     return left + pixels.share * (right - left)
-
-
-def lines_that_matter(node_lines, wavelength):
-    """Tell which lines are needed on part of the wavelengths.
-
-    Parameters
-    ----------
-    node_lines : NodeLines
-        Lines at the nodes.
-    wavelength : ndarray of shape (n_pixels,)
-        Pixel centres, Å.
-
-    Returns
-    -------
-    ndarray of shape (n_lines,), bool
-        False for lines that together have an optical depth below 1e-4 at every node.
-    """
-    node, number, depth = node_lines.deepest(wavelength[0], wavelength[-1])
-    most = np.zeros(node_lines.n_lines, dtype=depth.dtype)
-    np.maximum.at(most, number, depth)
-    for threshold in _THRESHOLDS:
-        is_left_out = most < threshold
-        together = np.bincount(node, weights=depth * is_left_out[number], minlength=1)
-        if together.max() <= _NEGLIGIBLE_DEPTH:
-            return ~is_left_out
-    return most > 0.0

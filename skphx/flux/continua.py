@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from skphx._units import blackbody_flux
-from skphx.manifolds.pixels import resampled
-from skphx.manifolds.residual import NodeResiduals
+from skphx._units import blackbody_flux, blackbody_log_slope
+from skphx.flux.low_rank import LowRank
 
-# The continuum of a deep line is that of the pixels beside it: their ratio means nothing there.
+# Where no flux is left, the ratio is rounding: the continuum is that of the pixels beside it.
 # Where nothing is brighter, it is that of the brightest pixels.
-_LEAST_FLUX, _BRIGHTEST = 0.3, 0.9
+_LEAST_FLUX, _BRIGHTEST = 0.01, 0.9
 # Root mean square of ln continuum that its low rank may lose.
 _TOLERANCE = 1e-7
 
@@ -30,10 +29,8 @@ class NodeContinua:
 
     Attributes
     ----------
-    log_mean : ndarray of shape (n_pixels,)
-        ln of raw over normalised flux and blackbody, mean of the nodes.
-    log_factor : NodeResiduals
-        What each node has beside it.
+    log_factor : LowRank
+        ln of raw over normalised flux and blackbody.
     has_blackbody : bool
         Whether `at` needs Teff.
 
@@ -61,10 +58,7 @@ class NodeContinua:
             if teff is not None:
                 ratio -= np.log(blackbody_flux(wavelength[usable], teff[row]))
             log_factor[row] = np.interp(pixel, pixel[usable], ratio)
-        # A low rank is found to a part of the largest value: without the mean these are small.
-        self.log_mean = log_factor.mean(axis=0)
-        log_factor -= self.log_mean
-        self.log_factor = NodeResiduals(log_factor, _TOLERANCE)
+        self.log_factor = LowRank.fit(log_factor, _TOLERANCE)
 
     def at(self, weights, teff=None):
         """Factors at points between the nodes.
@@ -81,15 +75,36 @@ class NodeContinua:
         ndarray of shape (n_points, n_pixels)
             Raw over normalised flux, in the unit of the raw flux.
         """
-        factor = np.exp(self.log_mean + self.log_factor.at(weights))
+        factor = np.exp(self.log_factor.at(weights))
         if self.has_blackbody:
             factor *= np.array([blackbody_flux(self.wavelength, one) for one in teff])
         return factor
 
+    def log_slopes(self, weights_jacobian, teff=None, teff_column=None):
+        """Differentiate the logarithm of the factors with respect to the parameters.
+
+        Parameters
+        ----------
+        weights_jacobian : list of csr_array of shape (n_points, n_nodes)
+            Derivatives of the weights with respect to each parameter.
+        teff : ndarray of shape (n_points,) or None
+            Effective temperatures in K of the points.
+        teff_column : int or None
+            Which of the parameters Teff is.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters, n_points, n_pixels)
+            Derivatives of ln factor, per unit of each parameter.
+        """
+        slopes = np.array([self.log_factor.change(weights) for weights in weights_jacobian])
+        if self.has_blackbody:
+            slopes[teff_column] += blackbody_log_slope(self.wavelength, teff[:, None])
+        return slopes
+
     def resampled(self, pixels, wavelength):
-        """Give the same continua on other pixels, see `NodeResiduals.resampled`."""
+        """Give the same continua on other pixels, see `LowRank.resampled`."""
         new = NodeContinua.__new__(NodeContinua)
         new.wavelength, new.has_blackbody = wavelength, self.has_blackbody
-        new.log_mean = resampled(self.log_mean, pixels)
         new.log_factor = self.log_factor.resampled(pixels)
         return new

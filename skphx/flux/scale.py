@@ -1,28 +1,28 @@
-"""A scale on which flux changes evenly as its lines grow.
+"""The curve-of-growth scale, on which flux changes evenly as lines strengthen.
 
-The depth of a weak line goes with the number of its atoms, that of a strong one with the
-square root of it: the curve of growth. What is interpolated between two abundances is
-therefore not flux but
+The depth of a weak line goes with the number of its atoms, that of a strong one with the square
+root of it: the curve of growth. What is interpolated between two abundances is therefore not
+flux but
 
     z = s (√(1 + 2 d / s) − 1)    for a depth d = 1 − flux ≥ 0,
     z = d                         above the continuum,
 
-which is d where d ≪ s and √(2 s d) where d ≫ s. The softening s keeps the continuum, where a
-root would be infinitely steep, on the linear part; an infinite s leaves the depth as it is.
+which is d where d ≪ s and √(2 s d) where d ≫ s. The saturation depth s is where lines turn from
+the linear part to the root; an infinite s leaves the depth as it is.
 """
 
 import numpy as np
 
 
-def to_growth(flux, softening):
-    """Put flux on the scale of growth.
+def to_growth(flux, saturation):
+    """Put flux on the curve-of-growth scale.
 
     Parameters
     ----------
     flux : ndarray
         Normalised flux, dimensionless.
-    softening : float
-        Depth s at which the scale turns from linear to root, positive, may be infinite.
+    saturation : float
+        Depth s at which lines saturate, positive, may be infinite.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def to_growth(flux, softening):
     Examples
     --------
     >>> import numpy as np
-    >>> from skphx.manifolds import from_growth, to_growth
+    >>> from skphx.flux.scale import from_growth, to_growth
     >>> flux = np.array([1.05, 1.0, 0.999, 0.5])
     >>> z = to_growth(flux, 0.03)
     >>> z.round(4)
@@ -46,20 +46,20 @@ def to_growth(flux, softening):
     True
     """
     depth = 1.0 - flux
-    if np.isinf(softening):
+    if np.isinf(saturation):
         return depth
-    grown = softening * (np.sqrt(1.0 + (2.0 / softening) * np.maximum(depth, 0.0)) - 1.0)
+    grown = saturation * (np.sqrt(1.0 + (2.0 / saturation) * np.maximum(depth, 0.0)) - 1.0)
     return np.where(depth > 0.0, grown, depth)
 
 
-def from_growth(z, softening):
-    """Flux of values on the scale of growth; undoes :func:`to_growth`.
+def from_growth(z, saturation):
+    """Flux of values on the scale; undoes :func:`to_growth`.
 
     Parameters
     ----------
     z : ndarray
         Values on the scale.
-    softening : float
+    saturation : float
         As in :func:`to_growth`.
 
     Returns
@@ -67,17 +67,19 @@ def from_growth(z, softening):
     ndarray
         Normalised flux, dimensionless.
     """
-    return 1.0 - z - np.maximum(z, 0.0) ** 2 / (2.0 * softening)
+    if np.isinf(saturation):
+        return 1.0 - z
+    return 1.0 - z - np.maximum(z, 0.0) ** 2 / (2.0 * saturation)
 
 
-def growth_slope(z, softening):
+def growth_slope(z, saturation):
     """Differentiate flux with respect to z.
 
     Parameters
     ----------
     z : ndarray
         Values on the scale.
-    softening : float
+    saturation : float
         As in :func:`to_growth`.
 
     Returns
@@ -85,4 +87,4 @@ def growth_slope(z, softening):
     ndarray
         ∂flux/∂z, at most -1.
     """
-    return -1.0 - np.maximum(z, 0.0) / softening
+    return -1.0 - np.maximum(z, 0.0) / saturation
