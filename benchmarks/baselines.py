@@ -2,8 +2,9 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.pipeline import Pipeline
 
+from skphx.flux import InterpolationError
+from skphx.flux.continua import NodeContinua
 from skphx.grids import make_grid
 
 
@@ -32,24 +33,36 @@ class PixelRegressor(RegressorMixin, BaseEstimator):
         if self.normaliser is not None:
             self.normaliser_ = clone(self.normaliser).fit(y, teff=X[:, 0])
         self.spectra_ = self.normalize(y, X)
+        self.node_continua_ = None
+        if self.normaliser is not None:
+            self.node_continua_ = NodeContinua(self.wavelength_, y, self.spectra_, X[:, 0])
+        self.error_ = None
+        if self.interpolation == "cubic":
+            self.error_ = InterpolationError.estimate(self.grid_, self.spectra_)
         return self
 
-    def predict(self, X):
+    def predict(self, X, *, absolute=False):
+        X = np.asarray(X)
         if self.interpolation == "nearest":
-            return self.spectra_[self.grid_.nearest_node(X)]
-        return self.grid_.weights(np.asarray(X)) @ self.spectra_
+            flux = self.spectra_[self.grid_.nearest_node(X)]
+        else:
+            flux = self.grid_.weights(X) @ self.spectra_
+        if absolute and self.node_continua_ is not None:
+            flux = flux * self.node_continua_.at(self.grid_.weights(X), X[:, 0])
+        return flux
 
-    def jacobian(self, X):
+    def jacobian(self, X, *, absolute=False):
         """∂flux/∂parameter, shape (n_spectra, n_pixels, n_parameters)."""
-        weights = self.grid_.weights_jacobian(np.asarray(X))
-        return np.stack([weight @ self.spectra_ for weight in weights], axis=2)
+        X = np.asarray(X)
+        changes = self.grid_.weights_jacobian(X)
+        slopes = np.array([change @ self.spectra_ for change in changes])
+        if absolute and self.node_continua_ is not None:
+            log_slopes = self.node_continua_.log_slopes(changes, X[:, 0], 0)
+            continuum = self.node_continua_.at(self.grid_.weights(X), X[:, 0])
+            slopes = (slopes + self.predict(X) * log_slopes) * continuum
+        return np.moveaxis(slopes, 0, -1)
 
     def normalize(self, spectra, parameters):
         if self.normaliser is None:
             return np.asarray(spectra)
         return self.normaliser_.transform(spectra, teff=parameters[:, 0])
-
-
-def normalisers_of(cloner):
-    """All steps of a cloner but the last, unfitted; None where it is one step."""
-    return Pipeline(cloner.steps[:-1]) if isinstance(cloner, Pipeline) else None

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import sklearn
-from baselines import normalisers_of
 
 from skphx import make_stellar_estimator
 from skphx.datasets import load_npz_grid
@@ -47,7 +46,7 @@ def rvs(folder):
 
 def hband(folder):
     grid = load_npz_grid(folder / "phoenix_hband_grid.npz", medium="vacuum")
-    normaliser = normalisers_of(make_stellar_estimator(grid.wavelength).emulator.cloner)
+    normaliser = make_stellar_estimator(grid.wavelength, lines=False).emulator.normalizer
     flux = normaliser.fit_transform(grid.spectra, teff=grid.parameters[:, 0])
     return grid.wavelength, spread(flux, 20)
 

@@ -1,9 +1,10 @@
 """Emulated flux at held-out points beside interpolated pixels, on four tests of real grids.
 
 Every emulator is fitted on the same nodes and compared on the same spectra that it has not seen,
-in one run: pixels interpolated linearly and by cubic splines; ours by default, and its lines
-alone; and the paper's configuration (every node cloned by itself, lines identified by their
-detected pixel, -1000 where one is missing, linear). Numbers are the flux rms, mean over spectra.
+in one run: pixels interpolated linearly and by cubic splines; FluxEmulator; the lines alone of
+LineManifoldRegressor; and the paper's configuration (every node fitted by itself, lines identified
+by their detected pixel, -1000 where one is missing, linear). Numbers are the flux rms, mean over
+spectra.
 
 Run as ``python benchmarks/bench_emulator.py [TEST ...] [--data FOLDER] [--figure FILE]``.
 """
@@ -16,7 +17,7 @@ import numpy as np
 from baselines import PixelRegressor
 from sklearn.pipeline import make_pipeline
 
-from skphx import LineManifoldRegressor, PercentileNormalizer, VoigtCloner
+from skphx import FluxEmulator, LineManifoldRegressor, PercentileNormalizer, VoigtCloner
 from skphx._configurations import CONFIGURATIONS
 from skphx.datasets import load_npz_grid
 from skphx.metrics import flux_rms
@@ -92,8 +93,8 @@ def emulators(wavelength, is_raw, n_jobs, verbose):
     # Cubic pixels come first: every row is compared with them.
     yield "pixels, cubic", PixelRegressor(wavelength, "cubic", normaliser)
     yield "pixels, linear", PixelRegressor(wavelength, "linear", normaliser)
-    yield "skphx, default", lines("default")
-    yield "skphx, lines alone", lines("default", residual=False)
+    yield "skphx", FluxEmulator(wavelength, PercentileNormalizer() if is_raw else None)
+    yield "skphx, lines alone", lines("default", flux=None)
     yield "the paper's", lines("paper")
 
 
@@ -108,10 +109,10 @@ def measure(name, folder, n_jobs, verbose):
     for title, emulator in emulators(wavelength, is_raw, n_jobs, verbose):
         start = time.perf_counter()
         if isinstance(emulator, PixelRegressor) and is_raw:
-            emulator.normaliser_ = emulator.normaliser.fit(spectra)
+            normaliser = emulator.normaliser.fit(spectra)
             emulator.set_params(normaliser=None)
-            truth_seen = emulator.normaliser_.transform(truth)
-            emulator.fit(nodes, emulator.normaliser_.transform(spectra))
+            truth_seen = normaliser.transform(truth)
+            emulator.fit(nodes, normaliser.transform(spectra))
         else:
             emulator.fit(nodes, spectra)
             truth_seen = emulator.normalize(truth, points)
@@ -131,10 +132,14 @@ def describe(emulator):
     """Say what the emulator chose by leaving nodes out, and how well its lines fit the nodes."""
     if isinstance(emulator, PixelRegressor):
         return ""
-    return (
-        f"{emulator.interpolation_}, softening {emulator.softening_:g}, "
-        f"{emulator.node_lines_.n_lines} lines, clones' rms {emulator.clone_rms_.mean():.4f}"
-    )
+    if isinstance(emulator, FluxEmulator):
+        coefficients = emulator.low_rank_.coefficients
+        rank = len(emulator.grid_.nodes) if coefficients is None else coefficients.shape[1]
+        return (
+            f"{emulator.interpolation_}, saturation {emulator.saturation_:g}, {rank} components, "
+            f"stated error {np.sqrt(np.mean(emulator.flux_error_**2)):.5f}"
+        )
+    return f"{emulator.manifold_.n_lines} lines, rms at the nodes {emulator.clone_rms_.mean():.4f}"
 
 
 def draw(results, path):
@@ -152,7 +157,7 @@ def draw(results, path):
         "pixels, cubic": ("0.35", "s"),
         "skphx, lines alone": ("tab:orange", "v"),
         "the paper's": ("tab:red", "x"),
-        "skphx, default": ("tab:blue", "D"),
+        "skphx": ("tab:blue", "D"),
     }
     for panel, (name, (found, points)) in zip(panels[:, 0], results.items(), strict=True):
         for title, (color, marker) in styles.items():

@@ -1,21 +1,20 @@
 """Emulate and infer held-out spectra of real grids, beside what a user would write instead.
 
 Prints a table a protocol: flux rms on held-out spectra and mean absolute parameter errors of
-the nearest node, of pixels interpolated linearly and by cubic splines, of this package by
-default, and of the paper's configuration. All rows come from the same run; the column
+the nearest node, of pixels interpolated linearly and by cubic splines, of this package (flux,
+and lines alone), and of the paper's configuration. All rows come from the same run; the column
 ``/cubic`` is each row's flux rms over that of cubic pixels.
 
 Run as ``python benchmarks/bench_grids.py [--data FOLDER] [--n-infer N] [--protocol NAME]``.
 """
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import sklearn
-from baselines import PixelRegressor, normalisers_of
+from baselines import PixelRegressor
 
 from skphx import StellarParameterEstimator, make_stellar_estimator
 from skphx.datasets import load_npz_grid
@@ -59,35 +58,28 @@ def phoenix_hband(folder):
 PROTOCOLS = {"rvs": rvs_coarse, "hband": phoenix_hband}
 
 
-def rows_of(wavelength, normalized, n_jobs, memory):
-    """Name and estimator of every row of the table; clones are shared through `memory`."""
-    ours, paper = (
-        make_stellar_estimator(
-            wavelength,
-            configuration,
-            normalized=normalized,
-            random_state=0,
-            n_jobs=n_jobs,
-            memory=memory,
-        )
-        for configuration in ("default", "paper")
-    )
-    normaliser = normalisers_of(ours.emulator.cloner)
+def rows_of(wavelength, normalized, n_jobs):
+    """Name and estimator of every row of the table."""
+    settings = {"normalized": normalized, "random_state": 0, "n_jobs": n_jobs}
+    ours = make_stellar_estimator(wavelength, lines=False, **settings)
+    lines = make_stellar_estimator(wavelength, **settings).set_params(emulator__flux=None)
+    paper = make_stellar_estimator(wavelength, "paper", **settings)
+    normaliser = ours.emulator.normalizer
     # Cubic pixels come first: every row is compared with them.
     for interpolation in ("cubic", "linear", "nearest"):
         yield (
             f"pixels, {interpolation}",
             StellarParameterEstimator(
                 PixelRegressor(wavelength, interpolation, normaliser),
+                # Least squares cannot start on a staircase: the nearest node is only searched.
+                search="gp_minimize" if interpolation == "nearest" else "gauss-newton",
                 n_calls=100,
                 random_state=0,
-                # Least squares cannot start on a staircase: the nearest node is only searched.
-                refine=interpolation != "nearest",
                 n_jobs=n_jobs,
             ),
         )
-    yield "skphx, default", ours
-    yield "skphx, lines alone", sklearn.clone(ours).set_params(emulator__residual=False)
+    yield "skphx", ours
+    yield "skphx, lines alone", lines
     yield "paper", paper
 
 
@@ -105,24 +97,23 @@ def run(name, folder, n_infer, n_jobs):
     print("| emulator | flux rms | /cubic | Teff/K | log g | [Fe/H] | fit/s | infer/s each |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     cubic = None
-    with tempfile.TemporaryDirectory() as memory:
-        for label, estimator in rows_of(wavelength, normalized, n_jobs, memory):
-            start = time.perf_counter()
-            estimator.fit(spectra, parameters)
-            fit_seconds = time.perf_counter() - start
-            emulator = estimator.emulator_
-            normalised = emulator.normalize(test_spectra, test_parameters)
-            rms = flux_rms(normalised, emulator.predict(test_parameters))
-            cubic = rms if cubic is None else cubic
-            start = time.perf_counter()
-            inferred = estimator.predict(test_spectra[chosen])
-            infer_seconds = (time.perf_counter() - start) / len(chosen)
-            teff, logg, feh = parameter_errors(test_parameters[chosen], inferred).mean_absolute
-            print(
-                f"| {label} | {rms:.5f} | {rms / cubic:.2f} | {teff:.1f} | {logg:.3f} "
-                f"| {feh:.3f} | {fit_seconds:.1f} | {infer_seconds:.2f} |",
-                flush=True,
-            )
+    for label, estimator in rows_of(wavelength, normalized, n_jobs):
+        start = time.perf_counter()
+        estimator.fit(spectra, parameters)
+        fit_seconds = time.perf_counter() - start
+        emulator = estimator.emulator_
+        normalised = emulator.normalize(test_spectra, test_parameters)
+        rms = flux_rms(normalised, emulator.predict(test_parameters))
+        cubic = rms if cubic is None else cubic
+        start = time.perf_counter()
+        inferred = estimator.predict(test_spectra[chosen])
+        infer_seconds = (time.perf_counter() - start) / len(chosen)
+        teff, logg, feh = parameter_errors(test_parameters[chosen], inferred).mean_absolute
+        print(
+            f"| {label} | {rms:.5f} | {rms / cubic:.2f} | {teff:.1f} | {logg:.3f} "
+            f"| {feh:.3f} | {fit_seconds:.1f} | {infer_seconds:.2f} |",
+            flush=True,
+        )
 
 
 def main():
