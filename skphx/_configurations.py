@@ -1,5 +1,7 @@
 """One call for the whole chain: the paper's exact settings, or ours."""
 
+from collections.abc import Mapping
+
 from sklearn.pipeline import make_pipeline
 
 from skphx._blackbody import BlackbodyDivider
@@ -158,20 +160,28 @@ def _describe(grid, medium, parameter_names):
     """Wavelengths, and what an emulator is told beside them."""
     if medium not in ("air", "vacuum", None):
         raise ValueError(f"medium must be 'air', 'vacuum' or None, got {medium!r}.")
-    known = {"medium": medium, "parameter_names": parameter_names or ("teff", "logg", "feh")}
-    if not hasattr(grid, "keys"):
-        return grid, known
-    if medium not in (None, grid["medium"]):
-        raise ValueError(
-            f"medium={medium!r} but the grid's wavelengths are in {grid['medium']}; leave medium "
-            f"out, or convert the grid's wavelengths and set its medium."
-        )
-    known["medium"] = grid["medium"]
-    if parameter_names is None:
-        known["parameter_names"] = tuple(grid["parameter_names"])
-    if len(grid.get("missing", ())):
-        known["holes"] = "interpolate"
-    return grid["wavelength"], known
+    known = {"medium": medium, "parameter_names": ("teff", "logg", "feh")}
+    wavelength = grid
+    if isinstance(grid, Mapping):
+        if "wavelength" not in grid:
+            raise ValueError(
+                f"grid must be a Bunch with wavelength, as skphx.datasets returns it, or the "
+                f"pixel centres in Å; got a mapping with {sorted(map(str, grid))}."
+            )
+        wavelength, own = grid["wavelength"], grid.get("medium")
+        if own is not None and medium not in (None, own):
+            raise ValueError(
+                f"medium={medium!r} but the grid's wavelengths are in {own}; leave medium out, or "
+                f"convert the grid's wavelengths and set its medium."
+            )
+        known["medium"] = medium if own is None else own
+        known["parameter_names"] = tuple(grid.get("parameter_names", known["parameter_names"]))
+        missing = grid.get("missing")
+        if missing is not None and len(missing):
+            known["holes"] = "interpolate"
+    if parameter_names is not None:
+        known["parameter_names"] = tuple(parameter_names)
+    return wavelength, known
 
 
 CONFIGURATIONS = {

@@ -1,5 +1,7 @@
 """StellarParameterEstimator: the parameters whose emulated spectrum is nearest to the observed."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
@@ -51,16 +53,16 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         then some guided by scikit-optimize's ``gp_minimize``, of the root mean square over all
         pixels of spectra that are normalised as the grid's were.
     continuum_degree : int or None, default=3
-        Degree of the polynomial that multiplies the model and is marginalised; None is for
-        spectra whose continuum is known to be that of the grid's.
+        Degree of the polynomial that multiplies the model and is marginalised; None is no
+        polynomial, not even a factor: for spectra in the unit of the grid's.
     bounds : array-like of shape (n_parameters, 2) or None, default=None
         Search box; NaN or None is the whole grid. `predict` takes one for each spectrum.
     random_state : int, RandomState instance or None, default=None
         Seed of the points from which searches begin; an int makes results repeatable.
     n_initial_points : int, default=100
-        Points of the box at which spectra are emulated to find where to begin; with
-        ``search="gp_minimize"`` the random evaluations, shared by all spectra that have the same
-        box.
+        Points of the box at which spectra are emulated to find where to begin, fewer of spectra
+        beyond 25,000 pixels, at least 24; with ``search="gp_minimize"`` the random evaluations,
+        shared by all spectra that have the same box.
     n_starts : int, default=2
         Number of best points from which to minimise; the best end is kept.
     n_calls : int, default=120
@@ -79,7 +81,8 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         How the emulator errs between its nodes; None where it states no error.
     surrogate_ : FluxEmulator or None
         Low-rank surrogate of the emulator: searches follow it to where the emulator itself needs
-        a few steps only. None where its nodes' spectra take over a gigabyte.
+        a few steps only. None where its nodes' spectra take over a gigabyte, and with
+        ``search="gp_minimize"``.
     n_features_in_ : int
         Number of pixels.
 
@@ -91,8 +94,9 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
 
     Notes
     -----
-    Raw spectra, of an emulator that normalises, are compared with its raw flux times the
-    polynomial: noise cannot bias a continuum that is fitted with everything else.
+    Where the emulator normalises, `predict` compares spectra with its raw flux, as they were
+    given to `fit`, and `infer` with its normalised flux; both times the polynomial. Noise cannot
+    bias a continuum that is fitted with everything else.
 
     References
     ----------
@@ -152,7 +156,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         Parameters
         ----------
         X : array-like of shape (n_spectra, n_pixels)
-            Spectra of the grid's nodes, as the emulator's cloner takes them.
+            Spectra of the grid's nodes, raw or normalised, as the emulator takes them.
         y : array-like of shape (n_spectra, n_parameters)
             Their stellar parameters.
 
@@ -221,6 +225,7 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         check_flux(X)
+        self._check_pixels(X.shape[1])
         boxes = self._boxes(bounds, len(X))
         sigma = _check_sigma(sigma, X.shape)
         priors = resolve_priors(priors, len(X), self.emulator_.grid_.parameter_names)
@@ -450,11 +455,19 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
                 f"search must be {_SEARCHES[0]!r} or {_SEARCHES[1]!r}, got {self.search!r}."
             )
         if self.continuum_degree is not None:
-            check_scalar(self.continuum_degree, "continuum_degree", int, min_val=0)
-        check_scalar(self.n_initial_points, "n_initial_points", int, min_val=1)
-        check_scalar(self.n_starts, "n_starts", int, min_val=1)
+            check_scalar(self.continuum_degree, "continuum_degree", Integral, min_val=0)
+        check_scalar(self.n_initial_points, "n_initial_points", Integral, min_val=1)
+        check_scalar(self.n_starts, "n_starts", Integral, min_val=1)
         least = self.n_initial_points if self.search == "gp_minimize" else 1
-        check_scalar(self.n_calls, "n_calls", int, min_val=least)
+        check_scalar(self.n_calls, "n_calls", Integral, min_val=least)
+
+    def _check_pixels(self, n_pixels):
+        """Raise if a polynomial could be any spectrum."""
+        if self.continuum_degree is not None and self.continuum_degree >= n_pixels:
+            raise ValueError(
+                f"continuum_degree must be below the number of pixels, {n_pixels}, got "
+                f"{self.continuum_degree}; lower it."
+            )
 
     def _prepare(self):
         """Learn how the emulator errs, and what searches can follow in its place."""
@@ -510,7 +523,8 @@ def _check_sigma(sigma, shape):
     if sigma.shape not in (shape, (shape[0], 1), ()):
         raise ValueError(
             f"sigma must have shape {shape} or {shape[:1]}, a standard error a pixel or a "
-            f"spectrum, got shape {sigma.shape}."
+            f"spectrum, or be a number, got shape {sigma.shape}; errors of the pixels of one "
+            f"spectrum are sigma.reshape(1, -1)."
         )
     if not (np.isfinite(sigma) & (sigma > 0)).all():
         raise ValueError(

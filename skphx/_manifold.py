@@ -1,6 +1,7 @@
 """LineManifoldRegressor: every spectral line of a grid at any stellar parameters."""
 
 import copy
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
@@ -45,7 +46,7 @@ class LineManifoldRegressor(SpectralEmulator):
         rule, ln a = -1000 at the node and no line below -100, so that the line vanishes at
         once.
     parameter_names : sequence of str or None, default=("teff", "logg", "feh")
-        One name a column of `parameters`; None stands for x0, x1, .... The column ``"teff"``,
+        One name a column of `X`; None stands for x0, x1, .... The column ``"teff"``,
         in K, is what is routed to the cloner.
     flux : FluxEmulator, "auto" or None, default="auto"
         What flux is emulated by; ``"auto"`` is ``FluxEmulator()``. It is cloned, and gets
@@ -96,6 +97,8 @@ class LineManifoldRegressor(SpectralEmulator):
         Root mean square error of the flux to expect half-way between nodes.
     node_continua_ : NodeContinua or None
         What the normalisers took away at the nodes; None without normalisers.
+    resolution_ : float or None
+        λ/FWHM that the spectra have, of `flux`; None is the models' own.
     wavelength_ : ndarray of shape (n_pixels,)
         Pixel centres in Å.
     n_features_in_ : int
@@ -280,6 +283,7 @@ class LineManifoldRegressor(SpectralEmulator):
         self.n_pixels_fit_ = len(self.wavelength_)
         self.clone_rms_ = np.full(len(X), np.nan)
         self.flux_ = self.error_ = self.node_continua_ = self.selected_pixels_ = None
+        self.resolution_ = None
         return self
 
     @property
@@ -379,8 +383,8 @@ class LineManifoldRegressor(SpectralEmulator):
 
     def _check_parameters(self):
         self._check_choices(missing=("fade", "drop"))
-        check_scalar(self.smoothness, "smoothness", (float, int), min_val=0)
-        check_scalar(self.n_sweeps, "n_sweeps", int, min_val=1)
+        check_scalar(self.smoothness, "smoothness", Real, min_val=0)
+        check_scalar(self.n_sweeps, "n_sweeps", Integral, min_val=1)
         is_known = self.flux is None or isinstance(self.flux, FluxEmulator)
         if not is_known and not (isinstance(self.flux, str) and self.flux == "auto"):
             raise TypeError(
@@ -399,7 +403,7 @@ class LineManifoldRegressor(SpectralEmulator):
 
     def _fit_flux(self, parameters, normalised):
         """Fit the emulator of the flux, and settle how lines run between nodes."""
-        self.flux_ = None
+        self.flux_ = self.resolution_ = None
         if self.flux is not None:
             flux = FluxEmulator() if self.flux == "auto" else clone(self.flux)
             self.flux_ = flux.set_params(
@@ -410,6 +414,7 @@ class LineManifoldRegressor(SpectralEmulator):
                 extrapolate=self.extrapolate,
                 medium=self.medium,
             ).fit(parameters, normalised)
+            self.resolution_ = self.flux_.resolution_
         self.interpolation_ = self.interpolation
         if self.interpolation == "auto" and self.flux_ is not None:
             self.interpolation_ = self.flux_.interpolation_

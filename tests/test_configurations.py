@@ -1,6 +1,7 @@
 """The two configurations: the paper's and ours."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
@@ -264,3 +265,16 @@ def test_a_star_in_the_other_medium_gives_the_same_parameters(medium):
         nameless.infer(star)
     with pytest.raises(ValueError, match="does not say whether its wavelengths are in air or"):
         estimator.infer({**star, "medium": None})
+
+
+def test_mappings_of_any_kind_are_grids_and_what_they_lack_is_named():
+    known = {"wavelength": WAVELENGTH, "medium": None, "missing": None}
+    estimator = make_stellar_estimator(known, lines=False, medium="air")
+    assert estimator.emulator.medium == "air"
+    assert estimator.emulator.parameter_names == ("teff", "logg", "feh")
+    with pytest.raises(ValueError, match=r"grid must be a Bunch with wavelength.*'flux'"):
+        make_stellar_estimator({"flux": WAVELENGTH})
+    named = make_stellar_estimator(
+        pd.Series(WAVELENGTH), lines=False, parameter_names=np.array(["teff", "logg"])
+    )
+    assert named.emulator.parameter_names == ("teff", "logg")

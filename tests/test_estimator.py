@@ -632,3 +632,11 @@ def test_an_emulator_fitted_on_tables_predicts_raw_spectra(raw):
     np.testing.assert_allclose(
         estimator.predict(raw.spectra[:2]), raw.estimator.predict(raw.spectra[:2]), rtol=1e-9
     )
+
+
+def test_polynomials_of_more_terms_than_pixels_are_refused(raw):
+    estimator = StellarParameterEstimator.from_emulator(
+        raw.estimator.emulator_, continuum_degree=np.int64(900)
+    )
+    with pytest.raises(ValueError, match="continuum_degree must be below the number of pixels"):
+        estimator.predict(raw.spectra[:1])

@@ -816,3 +816,14 @@ def test_a_real_star_from_file_to_parameters(shared_data):
     away = (result.parameters[:3] - [5669.0, 4.47, -0.18]) / result.errors[:3]
     assert np.abs(away).max() < 3.0
     assert result.errors[0] > 50.0
+
+
+def test_a_chunk_without_any_good_pixel_changes_nothing(estimator, emulator):
+    star = observe(emulator, snr=100)
+    dark = replace(star, mask=np.ones(len(PIXELS), dtype=bool))
+    alone, both = estimator.infer([star, [star, dark]], **RANGES)
+    np.testing.assert_allclose(both.parameters, alone.parameters, rtol=1e-6)
+    assert both.n_free == alone.n_free
+    assert both.log_evidence == pytest.approx(alone.log_evidence, rel=1e-6)
+    unknown = [replace(star, sigma=None), replace(dark, sigma=None)]
+    assert estimator.infer([unknown], **RANGES)[0].ok

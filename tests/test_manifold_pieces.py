@@ -262,3 +262,9 @@ def test_clones_of_emulators_know_nothing(emulators):
         fresh = clone(emulator)
         assert not [name for name in vars(fresh) if name.endswith("_")]
         assert fresh.get_params()["flux__saturation"] == 0.03
+
+
+def test_the_resolution_of_the_spectra_is_that_of_the_flux(grid):
+    emulator = make_emulator(grid, flux=FluxEmulator(resolution=20_000.0))
+    assert emulator.resolution_ == 20_000.0
+    assert make_emulator(grid, flux=None).resolution_ is None

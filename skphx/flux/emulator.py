@@ -1,6 +1,7 @@
 """FluxEmulator: accurate flux at any stellar parameters, from the spectra of a grid's nodes."""
 
 import copy
+from numbers import Real
 
 import numpy as np
 from sklearn.base import clone
@@ -53,7 +54,7 @@ class FluxEmulator(SpectralEmulator):
         spectra. ``"auto"`` is 2 % of the emulator's own error between nodes, between 1e-7 and
         1e-4.
     parameter_names : sequence of str or None, default=("teff", "logg", "feh")
-        One name a column of `parameters`; None stands for x0, x1, .... The column ``"teff"``,
+        One name a column of `X`; None stands for x0, x1, .... The column ``"teff"``,
         in K, is what is routed to the normaliser.
     holes : {"error", "interpolate"}, default="error"
         What to do with nodes that are not a full product of values: raise, or interpolate
@@ -325,14 +326,14 @@ class FluxEmulator(SpectralEmulator):
         ):
             value = getattr(self, name)
             if not isinstance(value, str):
-                check_scalar(value, name, (float, int), **bounds)
+                check_scalar(value, name, Real, **bounds)
             elif value != "auto":
                 raise ValueError(f"{name} must be a {what} or 'auto', got {value!r}.")
         if self.resolution is not None:
             check_scalar(
                 self.resolution,
                 "resolution",
-                (float, int),
+                Real,
                 min_val=0,
                 include_boundaries="neither",
             )

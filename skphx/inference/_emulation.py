@@ -31,7 +31,7 @@ def emulate(emulator, points):
     Returns
     -------
     ndarray of shape (n_points, n_pixels)
-        Normalised flux.
+        Flux, as the emulator predicts it.
     """
     with _nameless():
         return emulator.predict(emulator.grid_.resolve_outside(points, "clip"))

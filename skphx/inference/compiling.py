@@ -34,7 +34,7 @@ def compile_emulator(
     The emulator is sampled on a lattice finer than its nodes, seen at the instrument's
     resolution on steps of a third of its line-spread function, and compressed to principal
     components. What is left to do for a star, velocity, rotation and pixels, is then done on a
-    few thousand samples.
+    few thousand samples. Normalised flux is compiled, also of an emulator with a normaliser.
 
     Parameters
     ----------

@@ -73,7 +73,9 @@ def _conclude_block(problem, end, part, rows, boxes, facts):
         chi2 = float((weights * residual**2).sum())
         varied = width[place] > 0
         n_terms = 0 if problem.degree is None else problem.degree + 1
-        n_free = int(varied.sum()) + n_terms * len(problem.path.chunk_slices)
+        # A chunk without any good pixel has no continuum.
+        used = [good[where].any() for where in problem.path.chunk_slices]
+        n_free = int(varied.sum()) + n_terms * sum(used)
         freedom = max(int(good.sum()) - n_free, 1)
         reduced = chi2 / freedom
         flags = []
@@ -111,7 +113,7 @@ def _conclude_block(problem, end, part, rows, boxes, facts):
                 good,
                 inverse[place],
                 width[place],
-                [gram[place] for gram in grams],
+                [gram[place] for gram, is_used in zip(grams, used, strict=False) if is_used],
             )
         to_users = _slopes(problem, points[place], covariance, columns)
         covariance = covariance * np.outer(to_users, to_users)

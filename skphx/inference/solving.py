@@ -4,6 +4,8 @@ This is the one way in which parameters are found, of spectra on the grid's own 
 (`StellarParameterEstimator.predict`) and of observed stars (`infer`).
 """
 
+import copy
+
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
@@ -22,8 +24,8 @@ _TOLERATED_CHI2 = 1e-4
 # Error of a pixel in parts of the median flux where none is known; only its size is arbitrary.
 _UNKNOWN_SIGMA = 0.01
 # Where none is known, the emulator's own error makes a pixel count less only beyond so many times
-# the median one, for it is often large where a parameter shows; but then it counts so many times,
-# for neighbouring pixels err together.
+# the median one, for it is often large where a parameter shows. It then counts as so many times
+# larger, because errors of neighbouring pixels are correlated.
 _OUTLYING_ERROR, _OF_NEIGHBOURS = 10.0, 2.0
 # Standard deviation of a Gaussian over the median of its absolute values.
 _OF_MEDIAN = 1.4826
@@ -117,12 +119,12 @@ def solve(problem, quick, scan, boxes, n_starts, facts, *, n_jobs, finish=None):
     """
 
     def results_of(rows):
-        end, internal = minimise(problem, quick, scan, rows, boxes, n_starts, facts)
-        results = conclude(problem, end, rows, internal, facts)
+        weighed, end, internal = minimise(problem, quick, scan, rows, boxes, n_starts, facts)
+        results = conclude(weighed, end, rows, internal, facts)
         if finish is None:
             return results
         return [
-            finish(problem, row, internal[row], result)
+            finish(weighed, row, internal[row], result)
             for row, result in zip(rows, results, strict=True)
         ]
 
@@ -187,7 +189,7 @@ def predict_parameters(
     facts = {"sigma_known": sigma_known, "good": good, "level": level, "emulator_error": noise}
 
     def points_of(rows):
-        end, _ = minimise(problem, quick, scan, rows, boxes, n_starts, facts)
+        _, end, _ = minimise(problem, quick, scan, rows, boxes, n_starts, facts)
         return to_natural(end.points, problem.n_stellar)[:, : problem.n_stellar]
 
     # Blocks of one size, so that rounding does not depend on the number of processes.
@@ -207,12 +209,14 @@ def minimise(problem, quick, scan, rows, boxes, n_starts, facts):
     Parameters
     ----------
     problem, quick, scan, boxes, n_starts, facts
-        As in :func:`solve`. Weights of spectra without errors are set in `problem`.
+        As in :func:`solve`.
     rows : ndarray of shape (n,), int
         The spectra.
 
     Returns
     -------
+    problem : ObservedSpectra
+        The same; where spectra came without errors a copy, weighed by the scatter.
     end : Refinement
         One row a spectrum, points with squares.
     boxes : ndarray of shape (n_spectra, n_parameters + 4, 2)
@@ -222,33 +226,37 @@ def minimise(problem, quick, scan, rows, boxes, n_starts, facts):
     starts = to_internal(starts.reshape(len(rows) * n_starts, -1), problem.n_stellar)
     internal = np.moveaxis(to_internal(np.moveaxis(boxes, 2, 1), problem.n_stellar), 1, 2)
     coarse = _follow(quick, np.repeat(rows, n_starts), internal, starts, facts, _COARSE_TOLERANCE)
-    _weigh_by_scatter(problem, rows, coarse.points, facts)
+    problem = _weighed_by_scatter(problem, rows, coarse.points, facts)
     end = _follow(problem, rows, internal, coarse.points, facts, _FINAL_TOLERANCE)
     end.n_evaluations += coarse.n_evaluations
-    return end, internal
+    return problem, end, internal
 
 
-def _weigh_by_scatter(problem, rows, points, facts):
+def _weighed_by_scatter(problem, rows, points, facts):
     """Where errors of the flux are unknown, let the scatter about the model stand for them."""
     unknown = np.flatnonzero(~facts["sigma_known"][rows])
-    # In other processes large arrays are mapped from a file, and read-only.
-    problem.weights = problem.weights.copy() if len(unknown) else problem.weights
-    error = facts["emulator_error"]
-    emulated = (_OF_NEIGHBOURS * np.hypot(error, _OUTLYING_ERROR * np.median(error))) ** 2
+    if len(unknown) == 0:
+        return problem
+    # A copy: other blocks may run beside this one, and arrays mapped into processes are read-only.
+    problem = copy.copy(problem)
+    problem.weights = problem.weights.copy()
     for start in range(0, len(unknown), problem.block):
         part = unknown[start : start + problem.block]
         row = rows[part]
         good, level = facts["good"][row], facts["level"][row]
         model, _, _ = problem.with_continuum(problem.spectrum(points[part]), row)
         away = np.where(good, np.abs(problem.flux[row] - model) / level, np.nan)
-        variance = np.empty_like(away)
+        scatter = np.empty_like(away)
         for where in problem.path.chunk_slices:
             seen = np.where(good[:, where].any(axis=1, keepdims=True), away[:, where], 1.0)
-            scatter = _OF_MEDIAN * np.nanmedian(seen, axis=1, keepdims=True)
-            variance[:, where] = scatter**2
+            scatter[:, where] = _OF_MEDIAN * np.nanmedian(seen, axis=1, keepdims=True)
+        error = np.where(good, facts["emulator_error"], np.nan)
+        typical = _OUTLYING_ERROR * np.nanmedian(error, axis=1, keepdims=True)
+        variance = scatter**2 + (_OF_NEIGHBOURS * np.hypot(error, typical)) ** 2
         # Noise-free spectra of an emulator that states no error: all pixels weigh alike.
-        variance = np.maximum(variance + emulated, _ROUNDING)
+        variance = np.maximum(variance, _ROUNDING)
         problem.weights[row] = np.where(good, 1.0 / (variance * level**2), 0.0)
+    return problem
 
 
 def _follow(problem, rows, boxes, starts, facts, tolerance):

@@ -21,7 +21,7 @@ class ObservedSpectrum:
         Flux per unit of wavelength in any unit; NaN where there is none.
     sigma : array-like of shape (n_pixels,), float or None
         Standard error of the flux in its unit; NaN or not positive leaves a pixel out. None
-        is unknown: pixels then weigh alike, and the scatter about the model stands for it.
+        is unknown: the scatter about the model is then used in its place.
     ivar : array-like of shape (n_pixels,) or None
         Inverse variance in place of `sigma`; 0 leaves a pixel out.
     mask : array-like of shape (n_pixels,), bool, or None
