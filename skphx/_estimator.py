@@ -225,7 +225,6 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         check_flux(X)
-        self._check_pixels(X.shape[1])
         boxes = self._boxes(bounds, len(X))
         sigma = _check_sigma(sigma, X.shape)
         priors = resolve_priors(priors, len(X), self.emulator_.grid_.parameter_names)
@@ -460,14 +459,6 @@ class StellarParameterEstimator(DocumentationLinkMixin, RegressorMixin, BaseEsti
         check_scalar(self.n_starts, "n_starts", Integral, min_val=1)
         least = self.n_initial_points if self.search == "gp_minimize" else 1
         check_scalar(self.n_calls, "n_calls", Integral, min_val=least)
-
-    def _check_pixels(self, n_pixels):
-        """Raise if a polynomial could be any spectrum."""
-        if self.continuum_degree is not None and self.continuum_degree >= n_pixels:
-            raise ValueError(
-                f"continuum_degree must be below the number of pixels, {n_pixels}, got "
-                f"{self.continuum_degree}; lower it."
-            )
 
     def _prepare(self):
         """Learn how the emulator errs, and what searches can follow in its place."""

@@ -634,9 +634,12 @@ def test_an_emulator_fitted_on_tables_predicts_raw_spectra(raw):
     )
 
 
-def test_polynomials_of_more_terms_than_pixels_are_refused(raw):
-    estimator = StellarParameterEstimator.from_emulator(
-        raw.estimator.emulator_, continuum_degree=np.int64(900)
+def test_degrees_may_be_integers_of_numpy(raw):
+    settings = {"random_state": 0, "n_initial_points": 20}
+    of_python, of_numpy = (
+        StellarParameterEstimator.from_emulator(
+            raw.estimator.emulator_, continuum_degree=degree, **settings
+        ).predict(raw.spectra[:2])
+        for degree in (2, np.int64(2))
     )
-    with pytest.raises(ValueError, match="continuum_degree must be below the number of pixels"):
-        estimator.predict(raw.spectra[:1])
+    np.testing.assert_array_equal(of_numpy, of_python)
