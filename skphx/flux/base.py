@@ -26,7 +26,7 @@ class SpectralEmulator(DocumentationLinkMixin, RegressorMixin, BaseEstimator):
 
     A subclass has the parameters `interpolation`, `parameter_names`, `holes`, `extrapolate` and
     `medium`, and the methods `_flux(points)` and `_flux_jacobian(points)`, shapes (n_points,
-    n_pixels) and (n_parameters, n_points, n_pixels).
+    n_pixels) and (n_parameters, n_points, n_pixels), and `_fitted_normalizer()`.
     """
 
     @abstractmethod
@@ -199,9 +199,9 @@ class SpectralEmulator(DocumentationLinkMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return None if self.error_ is None else self.error_.rms
 
+    @abstractmethod
     def _fitted_normalizer(self):
         """Fitted steps that normalise spectra, or None."""
-        raise NotImplementedError
 
     def _check_choices(self, **allowed):
         """Raise unless settings have one of the values that they may have."""

@@ -107,7 +107,6 @@ class InterpolationError:
                 squares[key][pixels] = np.mean(errors**2, axis=0)
                 if key[1] == 2:
                     grams[key[0]] += errors @ errors.T
-        most = int(np.clip(_MOST_NUMBERS // n_pixels // 3, _FEWEST_SPECTRA, _MOST_SPECTRA))
         kept, of_axis, total = [], [], np.zeros(n_pixels)
         for axis in axes:
             ratio = _USUAL_RATIO
@@ -115,7 +114,7 @@ class InterpolationError:
                 narrow = max(squares[axis, 2].mean(), np.finfo(float).tiny)
                 ratio = np.clip(squares[axis, 4].mean() / narrow, 1.0, _LARGEST_RATIO)
             total += squares[axis, 2] / ratio
-            vectors = np.linalg.eigh(grams[axis])[1][:, ::-1][:, :most]
+            vectors = _leading_vectors(grams[axis], n_pixels)
             vectors /= np.sqrt(n_tested[axis, 2] * ratio)
             part = np.empty((vectors.shape[1], n_pixels))
             for pixels in blocks:
@@ -151,8 +150,7 @@ class InterpolationError:
             Both together.
         """
         n_nodes, n_pixels = missed.shape
-        most = int(np.clip(_MOST_NUMBERS // n_pixels // 3, _FEWEST_SPECTRA, _MOST_SPECTRA))
-        vectors = np.linalg.eigh(missed @ missed.T)[1][:, ::-1][:, :most]
+        vectors = _leading_vectors(missed @ missed.T, n_pixels)
         everywhere = cls._scaled(
             vectors.T @ missed / np.sqrt(n_nodes),
             np.full(vectors.shape[1], -1),
@@ -211,3 +209,9 @@ class InterpolationError:
         """
         rms = np.abs(change(self.rms[None])[0])
         return replace(self, spectra=change(self.spectra), rms=rms)
+
+
+def _leading_vectors(gram, n_pixels):
+    """Leading eigenvectors of the Gram matrix of errors, as many as are worth keeping."""
+    most = int(np.clip(_MOST_NUMBERS // n_pixels // 3, _FEWEST_SPECTRA, _MOST_SPECTRA))
+    return np.linalg.eigh(gram)[1][:, ::-1][:, :most]
