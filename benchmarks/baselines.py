@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 
-from skphx.flux import InterpolationError
-from skphx.flux.continua import NodeContinua
-from skphx.grids import make_grid
+from skphx.flux._continua import NodeContinua
+from skphx.flux._error import InterpolationError
+from skphx.interpolation import make_grid
 
 
 class PixelRegressor(RegressorMixin, BaseEstimator):

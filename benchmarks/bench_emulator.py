@@ -18,9 +18,9 @@ from baselines import PixelRegressor
 from sklearn.pipeline import make_pipeline
 
 from skphx import FluxEmulator, LineManifoldRegressor, PercentileNormalizer, VoigtCloner
-from skphx._configurations import CONFIGURATIONS
 from skphx.datasets import load_npz_grid
 from skphx.metrics import flux_rms
+from skphx.paper import PaperCloner, PaperEmulator
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -82,20 +82,17 @@ TESTS = {
 def emulators(wavelength, is_raw, n_jobs, verbose):
     """Name and unfitted emulator of every row."""
 
-    def lines(configuration, **changes):
-        settings = CONFIGURATIONS[configuration]
-        cloner = VoigtCloner(wavelength, n_jobs=n_jobs, verbose=verbose, **settings["cloner"])
-        if is_raw:
-            cloner = make_pipeline(PercentileNormalizer(), cloner)
-        return LineManifoldRegressor(cloner, **settings["manifold"] | changes)
+    def lines(make_cloner):
+        cloner = make_cloner(wavelength, n_jobs=n_jobs, verbose=verbose)
+        return make_pipeline(PercentileNormalizer(), cloner) if is_raw else cloner
 
     normaliser = make_pipeline(PercentileNormalizer()) if is_raw else None
     # Cubic pixels come first: every row is compared with them.
     yield "pixels, cubic", PixelRegressor(wavelength, "cubic", normaliser)
     yield "pixels, linear", PixelRegressor(wavelength, "linear", normaliser)
     yield "skphx", FluxEmulator(wavelength, PercentileNormalizer() if is_raw else None)
-    yield "skphx, lines alone", lines("default", flux=None)
-    yield "the paper's", lines("paper")
+    yield "skphx, lines alone", LineManifoldRegressor(lines(VoigtCloner), flux=None)
+    yield "the paper's", PaperEmulator(lines(PaperCloner))
 
 
 def measure(name, folder, n_jobs, verbose):
@@ -139,7 +136,7 @@ def describe(emulator):
             f"{emulator.interpolation_}, saturation {emulator.saturation_:g}, {rank} components, "
             f"stated error {np.sqrt(np.mean(emulator.flux_error_**2)):.5f}"
         )
-    return f"{emulator.manifold_.n_lines} lines, rms at the nodes {emulator.clone_rms_.mean():.4f}"
+    return f"{emulator.manifold_.n_lines} lines, rms at the nodes {emulator.line_rms_.mean():.4f}"
 
 
 def draw(results, path):

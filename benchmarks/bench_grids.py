@@ -19,6 +19,7 @@ from baselines import PixelRegressor
 from skphx import StellarParameterEstimator, make_stellar_estimator
 from skphx.datasets import load_npz_grid
 from skphx.metrics import flux_rms, parameter_errors
+from skphx.paper import GaussianProcessSearch
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -72,8 +73,9 @@ def rows_of(wavelength, normalized, n_jobs):
             StellarParameterEstimator(
                 PixelRegressor(wavelength, interpolation, normaliser),
                 # Least squares cannot start on a staircase: the nearest node is only searched.
-                search="gp_minimize" if interpolation == "nearest" else "gauss-newton",
-                n_calls=100,
+                GaussianProcessSearch(n_calls=100)
+                if interpolation == "nearest"
+                else "gauss-newton",
                 random_state=0,
                 n_jobs=n_jobs,
             ),

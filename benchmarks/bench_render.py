@@ -13,11 +13,15 @@ import sys
 import time
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 
-from skphx.lines import LineTable, _mesh, optical_depth, render_flux
-from skphx.lines._plan import window_starts
+from skphx.lines import optical_depth, render_flux
+from skphx.lines._engine import autograd
+from skphx.lines._engine.plan import window_starts
+from skphx.lines._render import render_jvp
+from skphx.paper import read_state_dicts
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 THREADS = 2
@@ -52,7 +56,7 @@ def real_lines():
     path = SHARED / "blase_T4700g4p5.pt"
     if not path.exists():
         return None
-    table = LineTable.from_state_dict(path)
+    table = read_state_dicts(path)
     return [table.center, table.log_amplitude, table.log_sigma, table.log_gamma]
 
 
@@ -107,6 +111,12 @@ def compare(functions, repeat=15):
     return {name: (min(each), statistics.median(each)) for name, each in times.items()}
 
 
+def set_threads():
+    """Let torch's operations and the compiled kernels have as many threads."""
+    torch.set_num_threads(THREADS)
+    numba.set_num_threads(min(THREADS, numba.config.NUMBA_NUM_THREADS))
+
+
 def forward(wavelength, lines, **options):
     return lambda: optical_depth(wavelength, *lines, **options)
 
@@ -128,7 +138,7 @@ def direct_on_some_pixels(wavelength, lines, transmission, every):
 
 def memory_of_a_gradient(kind):
     """Print by how many MB a forward and a gradient raise the resident memory at its peak."""
-    torch.set_num_threads(THREADS)
+    set_threads()
     wavelength = phoenix_pixels()
     lines = real_lines() if kind == "real" else random_lines(N_LINES)
     lines = [torch.tensor(value) for value in lines]
@@ -233,11 +243,28 @@ def with_path(run, compiled):
     """Run on the compiled kernels or on torch's operations."""
 
     def chosen():
-        _mesh.COMPILED = compiled
+        autograd.COMPILED = compiled
         run()
-        _mesh.COMPILED = True
+        autograd.COMPILED = True
 
     return chosen
+
+
+def measure_arrays(report, wavelength, lines):
+    """Sum NumPy arrays, which needs no torch, and differentiate along directions."""
+    arrays = [value.numpy() for value in lines]
+    tangents = np.random.default_rng(1).normal(size=(3, 4, len(arrays[0])))
+    times = compare(
+        {
+            "flux": forward(wavelength, arrays, method="mesh"),
+            "slopes": lambda: render_jvp(wavelength, *arrays, tangents, method="mesh"),
+        },
+        repeat=6,
+    )
+    for name, what in (("flux", "forward"), ("slopes", "flux and three directions")):
+        report.add(f"arrays: {what}, ms (best, median)", _ms(times[name]), "")
+    ratio = times["slopes"][0] / times["flux"][0]
+    report.add("arrays: three directions over forward", f"{ratio:.2f}x", "")
 
 
 def measure_paths(report, wavelength, lines):
@@ -283,7 +310,7 @@ def measure_blase(report):
 
 
 def main():
-    torch.set_num_threads(THREADS)
+    set_threads()
     wavelength = phoenix_pixels()
     report = Report()
     report.add("what", "measured", "wanted")
@@ -294,6 +321,7 @@ def main():
         measure_case(report, f"real {len(real[0]):,} lines", wavelength, lines, "real", 97)
     measure_case(report, f"random {N_LINES:,} lines", wavelength, random, "random", 199)
     measure_growth(report)
+    measure_arrays(report, wavelength, random if real is None else lines)
     measure_paths(report, wavelength, random if real is None else lines)
     if real is not None:
         measure_blase(report)

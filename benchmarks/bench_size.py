@@ -20,8 +20,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from skphx import LineManifoldRegressor, VoigtCloner
 from skphx.lines import LineTable
+from skphx.paper import PaperCloner, PaperEmulator
 
 TEFF = np.concatenate([np.arange(2300.0, 7001.0, 100.0), np.arange(7200.0, 12001.0, 200.0)])
 LOGG = np.arange(2.0, 6.01, 0.5)
@@ -64,8 +64,9 @@ def make_emulator(teff, rng):
                 log_gamma=np.full(n, -3.5) + 0.1 * (logg - 4.0),
             )
         )
-    cloner = VoigtCloner(WAVELENGTH)
-    emulator = LineManifoldRegressor(cloner, "linear", flux=None)
+    # Whole wings, which take longer than the paper's.
+    cloner = PaperCloner(WAVELENGTH, transmission="exponential", wing_cut=None)
+    emulator = PaperEmulator(cloner, missing="fade")
     return emulator.fit_lines(parameters, LineTable.concatenate(tables))
 
 

@@ -27,9 +27,11 @@ from scipy.stats import norm
 
 from skphx import StellarParameterEstimator, make_stellar_estimator
 from skphx.datasets import load_npz_grid, make_stellar_grid
-from skphx.inference import ObservationModel, boxes_around, draw_points, gp_search
-from skphx.inference.observed import ObservedSpectra, to_internal
+from skphx.inference import ObservationModel, boxes_around
+from skphx.inference._bounds_and_priors import draw_points
+from skphx.inference._likelihood import Likelihood, to_internal
 from skphx.metrics import parameter_errors
+from skphx.paper._search import minimize_guided
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 PAPER = "| the paper | 185 | 0.19 | 0.12 | | |"
@@ -210,11 +212,13 @@ def _with_continuum(spectra, snr):
 def bound_at(emulator, stars, truth, settings):
     """Cramér-Rao bounds of stars on one set of pixels, at the truth, shape (n_stars, 5)."""
     observing = ObservationModel(**settings)
-    chunks = [observing.chunks_of(star, emulator.medium) for star in stars]
-    path = observing.path_to(chunks[0], emulator)
-    flux = np.array([star[0].flux for star in chunks])
-    weights = np.where(path.covered, np.array([star[0].sigma for star in chunks]) ** -2.0, 0.0)
-    problem = ObservedSpectra(emulator, path, flux, weights, 2, observing.free, None)
+    segments = [observing.segments_of(star, emulator.medium) for star in stars]
+    forward = observing.forward_model_to(segments[0], emulator)
+    flux = np.array([star[0].flux for star in segments])
+    weights = np.where(
+        forward.covered, np.array([star[0].sigma for star in segments]) ** -2.0, 0.0
+    )
+    problem = Likelihood(emulator, forward, flux, weights, 2, observing.free, None)
     points = np.concatenate([truth, np.zeros((len(truth), 2))], axis=1)
     # The width of a slowly rotating star is no less known than that of one of 1 km/s.
     points[:, 4] = np.maximum(points[:, 4], 1.0)
@@ -338,7 +342,7 @@ def _guided_search():
 
     points = draw_points(box, 100, np.random.RandomState(0))
     losses = np.array([loss(point) for point in points])
-    gp_search(loss, box, points, losses, n_calls=20, random_state=0)
+    minimize_guided(loss, box, points, losses, n_calls=20, random_state=0)
 
 
 def read_gaia(path):

@@ -32,6 +32,9 @@ templates_path = ["_templates"]
 default_role = "literal"
 
 autosummary_generate = True
+# What a module offers is what its __all__ says, wherever it is defined.
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 myst_heading_anchors = 3

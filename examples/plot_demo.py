@@ -2,9 +2,9 @@
 From a grid of spectra to stellar parameters
 ============================================
 
-All steps once, on a generated grid: emulate the flux between the nodes, fit the spectral lines of
-all nodes, and infer the parameters of spectra that the emulator has not seen, without noise and
-with noise. The program says what it does; a figure shows it.
+All steps on a generated grid: emulate the flux between the nodes, fit the spectral lines of all
+nodes, and infer the parameters of spectra that were not used in the fit, without noise and with
+noise. The program prints each step and saves a figure.
 """
 
 import time
@@ -27,7 +27,7 @@ from skphx import (
     VoigtCloner,
 )
 from skphx.datasets import make_stellar_grid
-from skphx.grids import make_grid
+from skphx.interpolation import make_grid
 from skphx.metrics import flux_rms, parameter_errors
 
 N_HELD_OUT = 30
@@ -38,7 +38,7 @@ started = time.perf_counter()
 
 
 def say(text):
-    # Flushed, so that sentences and progress bars come in the order of events.
+    # Flushed, so that text and progress bars appear in the right order.
     print(text, flush=True)
 
 
@@ -70,8 +70,8 @@ say(
 # %%
 # 2. Flux
 # -------
-# Three steps bring the continuum to 1. Then the flux is interpolated between the nodes. No line
-# is fitted here.
+# Three steps bring the continuum to 1. Then the flux is interpolated between the nodes. This step
+# fits no line.
 normalizer = make_pipeline(
     BlackbodyDivider(wavelength=wavelength),
     PercentileNormalizer(percentile=99),
@@ -82,8 +82,8 @@ clock = time.perf_counter()
 emulator.fit(grid.parameters, grid.spectra)
 seconds = time.perf_counter() - clock
 
-# Without the emulator one would take the spectrum of the nearest node, or interpolate the flux of
-# every pixel by cubic splines.
+# For comparison: the spectrum of the nearest node, and cubic splines through the flux of every
+# pixel.
 normalised = emulator.normalize(held_out.spectra, truth)
 emulated = emulator.predict(truth)
 node_spectra = emulator.normalize(grid.spectra, grid.parameters)
@@ -95,25 +95,25 @@ expected = np.sqrt(np.mean(emulator.flux_error_**2))
 
 say("2. Flux")
 say(
-    f"   FluxEmulator is fitted in {seconds:.1f} s. It interpolates on a curve-of-growth scale, "
-    f"{emulator.interpolation_!r}:\n"
-    f"   the kind that predicts left-out nodes best. Errors of the normalised flux (rms):\n"
+    f"   FluxEmulator was fitted in {seconds:.1f} s. It interpolates on a curve-of-growth scale.\n"
+    f"   Kind of interpolation: {emulator.interpolation_!r}, chosen with left-out nodes.\n"
+    f"   Errors of the normalised flux (rms):\n"
     f"      nearest node           {flux_rms(normalised, nearest_node):.4f}\n"
     f"      pixels, cubic splines  {flux_rms(normalised, pixels):.4f}\n"
-    f"      FluxEmulator           {rms.mean():.4f} (worst {rms.max():.4f}; its own estimate "
+    f"      FluxEmulator           {rms.mean():.4f} (largest {rms.max():.4f}; its own estimate "
     f"half-way between nodes {expected:.4f})\n"
 )
 
 # %%
 # 3. Lines
 # --------
-# Each spectrum is also written as a list of lines. Each line has four numbers, its centre,
-# strength and two widths, and each of these is a smooth surface over the grid.
+# A list of lines is fitted to each spectrum. Each line has four numbers: its centre, its area and
+# two widths. Each of these numbers is a smooth surface over the grid.
 cloner = VoigtCloner(wavelength=wavelength, n_jobs=2, verbose=1)
 lines = LineManifoldRegressor(make_pipeline(*(step for _, step in normalizer.steps), cloner))
 
 say("3. Lines")
-say("   Now one list of lines is fitted to all nodes (a progress bar for each pass).")
+say("   One list of lines is fitted to all nodes (with a progress bar for each pass).")
 clock = time.perf_counter()
 lines.fit(grid.parameters, grid.spectra)
 seconds = time.perf_counter() - clock
@@ -123,18 +123,18 @@ sum_of_lines = voigt_cloner.inverse_transform(lines.predict_lines(truth))
 difference = abs(lines.predict(truth) - emulated).max()
 say(
     f"   {n_lines} lines in {seconds:.0f} s. Their sum differs from the spectra of the nodes by "
-    f"{np.median(lines.clone_rms_):.4f} (median rms),\n"
+    f"{np.median(lines.line_rms_):.4f} (median rms),\n"
     f"   from the held-out spectra by {flux_rms(normalised, sum_of_lines):.4f}.\n"
-    f"   Lines are for line tables, names and pictures. The flux does not depend on them: that\n"
-    f"   of this emulator differs from that of FluxEmulator by {difference:g} at most.\n"
+    f"   Lines serve for line tables, names and pictures. The flux does not depend on them: the\n"
+    f"   flux of this emulator differs from that of FluxEmulator by at most {difference:g}.\n"
 )
 
 # %%
 # 4. Inference
 # ------------
-# For each held-out spectrum: 100 random points of the grid, then Gauss-Newton steps from the best
-# ones. A cubic polynomial multiplies the model and is fitted with it. The emulator is fitted
-# already.
+# For each held-out spectrum: spectra at 100 random points of the grid, then Gauss-Newton steps
+# from the best points. A cubic polynomial multiplies the model and is fitted with the parameters.
+# The emulator is fitted already.
 estimator = StellarParameterEstimator.from_emulator(emulator, random_state=0)
 inferred = estimator.predict(held_out.spectra)
 noisy = make_stellar_grid(parameters=truth, noise=1.0 / SIGNAL_TO_NOISE, **STAR)
@@ -142,7 +142,7 @@ inferred_noisy = estimator.predict(noisy.spectra)
 
 say("4. Inference")
 say(
-    f"   The parameters of the held-out spectra are inferred over the whole grid. The first "
+    f"   The parameters of the held-out spectra are searched over the whole grid. The first "
     f"{N_SHOWN}:\n"
 )
 say("                 true                 inferred, no noise")
@@ -167,8 +167,8 @@ mean, uncertain = shift.mean(axis=0), shift.std(axis=0, ddof=1) / np.sqrt(N_HELD
 say(
     f"\n   The noise shifts the parameters by {mean[0]:+.1f} ± {uncertain[0]:.1f} K, "
     f"{mean[1]:+.4f} ± {uncertain[1]:.4f} and {mean[2]:+.4f} ± {uncertain[2]:.4f}\n"
-    "   on average. It adds scatter, and does not bias the continuum, which is fitted with the\n"
-    "   parameters."
+    "   on average. Noise adds scatter, but does not bias the continuum, which is fitted with\n"
+    "   the parameters."
 )
 
 # %%
@@ -184,7 +184,7 @@ def describe(parameters):
 
 
 def plot_spectra(panel, title, observed, *others):
-    """Spectra above; below, the first minus each of the others."""
+    """Upper panel: the spectra. Lower panel: the first minus each of the others."""
     panel.suptitle(title, fontsize="medium", fontweight="bold")
     top, bottom = panel.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     label, flux = observed
@@ -202,7 +202,7 @@ def plot_spectra(panel, title, observed, *others):
 OURS = {"color": "tab:orange", "linewidth": 1.0}
 NEAREST = {"color": "tab:blue", "linewidth": 0.8, "linestyle": "--"}
 
-# (a) The held-out spectrum emulated with median quality: neither the best nor the worst.
+# (a) The held-out spectrum whose error is the median.
 star = np.argsort(rms)[N_HELD_OUT // 2]
 plot_spectra(
     panels[0, 0],
@@ -212,8 +212,8 @@ plot_spectra(
     ("FluxEmulator", emulated[star], OURS),
 )
 
-# (c) The node whose lines fit with median quality.
-node = np.argsort(lines.clone_rms_)[n_nodes // 2]
+# (c) The node whose line fit has the median rms.
+node = np.argsort(lines.line_rms_)[n_nodes // 2]
 fitted = voigt_cloner.inverse_transform(lines.predict_lines(grid.parameters[[node]]))[0]
 plot_spectra(
     panels[1, 0],
@@ -222,7 +222,7 @@ plot_spectra(
     (f"sum of its {lines.present_[node].sum()} lines", fitted, OURS),
 )
 
-# (d) Of the lines on every node, or nearly, the one whose strength varies most.
+# (d) Of the lines that at least 95 % of the nodes have, the one whose strength varies most.
 widespread = lines.present_.mean(axis=0) >= 0.95
 log_area = np.where(lines.present_, lines.lines_[:, :, 1], np.nan)
 spread = np.nanmax(log_area, axis=0) - np.nanmin(log_area, axis=0)
@@ -242,7 +242,7 @@ panel.suptitle(
 )
 axes = panel.subplots(1, 2, sharey=True)
 limits = {"vmin": np.nanmin(at_nodes), "vmax": np.nanmax(at_nodes), "cmap": "viridis"}
-# Node values as tiles centred on the nodes; a node without the line would stay grey.
+# Tiles centred on the nodes; a node without the line would be grey.
 image = axes[0].pcolormesh(TEFF, LOGG, at_nodes, shading="nearest", **limits)
 axes[0].set_facecolor("0.8")
 axes[0].set_title("fitted at the nodes", fontsize="small")
@@ -251,11 +251,11 @@ axes[1].set_title("smooth surface (dots: nodes)", fontsize="small")
 axes[0].set_ylabel("log g")
 for ax in axes:
     ax.plot(*grid.parameters[solar, :2].T, "o", color="white", markersize=3, clip_on=False)
-    # Tiles reach half a step beyond the nodes; both panels end at the grid's edge.
+    # Tiles extend half a step beyond the nodes; both panels end at the edge of the grid.
     ax.set(xlabel="Teff / K", xticks=TEFF[::2], xlim=TEFF[[0, -1]], ylim=LOGG[[0, -1]])
 panel.colorbar(image, ax=axes, label="ln a, a = area of the line / Å")
 
-# (b) One small plot a parameter.
+# (b) One small plot for each parameter.
 panel = panels[0, 1]
 panel.suptitle("(b) Inference of held-out spectra", fontsize="medium", fontweight="bold")
 axes = panel.subplots(2, 3, sharex="col", height_ratios=(2, 1))

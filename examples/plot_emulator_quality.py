@@ -1,10 +1,10 @@
 """
-Where an emulator is good, and which lines matter
-=================================================
+Errors of an emulator, and sensitive lines
+==========================================
 
-The errors of an emulator are measured on spectra that it has not seen. Then its derivatives show
-how every pixel, and every line, changes with temperature alone. Lines are fitted here because the
-pictures show them; the flux does not depend on them.
+The errors of an emulator are measured on spectra that were not used in the fit. Then its
+derivatives show how every pixel and every line changes with temperature. Lines are fitted here
+because the pictures show them; the flux does not depend on them.
 """
 
 import matplotlib.pyplot as plt
@@ -45,23 +45,23 @@ print(f"median rms {np.median(errors.rms):.5f}, largest {errors.rms.max():.5f}")
 plt.show()
 
 # %%
-# The worst of them
-# -----------------
+# The spectrum with the largest error
+# -----------------------------------
 worst = int(np.argmax(errors.rms))
 ResidualDisplay.from_estimator(emulator, truth, spectra, row=worst).plot()
 plt.show()
 
 # %%
-# What temperature does
-# ---------------------
-# The derivative of the flux, and the change of each line's strength. The lines that change most
-# carry most of the information about temperature.
+# Sensitivity to temperature
+# --------------------------
+# The derivative of the flux, and the change of the strength of each line. The lines that change
+# most contain most of the information about temperature.
 sun = (5772.0, 4.44, 0.0)
 SensitivityDisplay.from_estimator(emulator, sun, parameter="teff").plot()
 plt.show()
 
 # %%
-# What gravity does: wings of strong lines widen with pressure.
+# The same for gravity: pressure broadens the wings of strong lines.
 SensitivityDisplay.from_estimator(emulator, sun, parameter="logg").plot(n_labels=4)
 plt.show()
 

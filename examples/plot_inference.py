@@ -2,8 +2,8 @@
 Stellar parameters and their errors
 ===================================
 
-Spectra at random points between the nodes stand for observed stars: their parameters are inferred
-and compared with the true ones.
+Generated spectra at random points between the nodes are used as observed stars. Their parameters
+are inferred and compared with the true ones.
 """
 
 import matplotlib.pyplot as plt
@@ -30,7 +30,8 @@ emulator = FluxEmulator(grid.wavelength, medium=grid.medium).fit(grid.parameters
 # %%
 # Observed stars
 # --------------
-# With noise, its errors, and an unknown velocity. The emulator is fitted already.
+# With noise, errors of the flux, and an unknown velocity. Their resolution is that of the grid, so
+# that no resolution is given. The emulator is fitted already.
 low, high = emulator.grid_.bounds.T
 truth = np.random.default_rng(0).uniform(low, high, size=(12, 3))
 velocity = np.random.default_rng(1).uniform(-30.0, 30.0, size=12)
@@ -49,9 +50,9 @@ results = estimator.infer(stars, velocity=(-50.0, 50.0))
 print(results[0])
 
 # %%
-# True against inferred
-# ---------------------
-# With one standard error of each.
+# True and inferred parameters
+# ----------------------------
+# With error bars of one standard error.
 display = ParameterErrorDisplay.from_predictions(
     np.column_stack([truth, velocity]),
     np.array([result.parameters for result in results]),

@@ -2,9 +2,8 @@
 Lines over a grid: manifolds
 ============================
 
-What the paper's figures 2 to 8 show, for a grid of one's own: how many lines each node has, how
-one line varies over the grid, what an emulator makes of a line between two nodes, and how long
-a spectrum takes.
+The paper's figures 2 to 8 for your own grid: how many lines each node has, how one line varies
+over the grid, how lines and flux change between two nodes, and how long one spectrum takes.
 """
 
 import matplotlib.pyplot as plt
@@ -18,6 +17,7 @@ from skphx.inspection import (
     ManifoldDisplay,
     RenderTimeDisplay,
 )
+from skphx.paper import PaperCloner, PaperEmulator
 
 grid = make_stellar_grid(
     teff=np.arange(4400.0, 6801.0, 400.0),
@@ -34,25 +34,26 @@ spectra = grid.spectra / grid.continuum
 # %%
 # Lines per node
 # --------------
-# As in the paper, the lines of every node are fitted by themselves, and lines are the same where
-# they were detected at the same place. Then nodes differ in how many lines they have.
-detected = LineManifoldRegressor(VoigtCloner(grid.wavelength, line_list="detected"))
-detected.fit(grid.parameters, spectra)
+# In the paper the lines of every node are fitted separately, and lines of different nodes are the
+# same line if they were detected at the same pixel. Then the number of lines differs from node to
+# node. Here lines may be two pixels apart, and also near the ends of this short range.
+cloner = PaperCloner(grid.wavelength, edge=0, tolerance=2, optimizer="levenberg-marquardt")
+detected = PaperEmulator(cloner).fit(grid.parameters, spectra)
 LineCountDisplay.from_estimator(detected).plot()
 plt.show()
 
 # %%
 # The manifold of a line
 # ----------------------
-# Nodes that lack the line are grey.
+# Nodes without the line are grey.
 presence = detected.present_.mean(axis=0)
 line = int(np.argmin(abs(presence - 0.7)))
 ManifoldDisplay.from_estimator(detected, line).plot()
 plt.show()
 
 # %%
-# By default skphx grows one list of lines for the whole grid and fits a smooth surface to each
-# parameter of each line, through all nodes (white dots) together.
+# By default skphx makes one list of lines for the whole grid and fits a smooth surface for each
+# parameter of each line, to all nodes (white dots) together.
 emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), medium=grid.medium)
 emulator.fit(grid.parameters, spectra)
 strongest = float(grid.lines.center[np.argmax(grid.lines.area.mean(axis=0))])
@@ -60,7 +61,7 @@ ManifoldDisplay.from_estimator(emulator, strongest, n_points=100).plot()
 plt.show()
 
 # %%
-# Along one parameter a manifold is a curve.
+# As a function of one parameter, a manifold is a curve.
 ManifoldDisplay.from_estimator(
     emulator, strongest, y=None, at={"logg": 4.5}, n_points=100,
     quantities=("log_amplitude", "log_gamma", "center"),
@@ -70,8 +71,8 @@ plt.show()
 # %%
 # Between two nodes
 # -----------------
-# The Sun is between nodes. Its lines come from the surfaces, its flux from the spectra of the
-# nodes.
+# The Sun is between nodes. Its lines come from the surfaces; its flux is interpolated between the
+# spectra of the nodes.
 window = (strongest - 1.5, strongest + 1.5)
 BetweenNodesDisplay.from_estimator(emulator, (5772.0, 4.44, 0.0), window=window).plot()
 plt.show()

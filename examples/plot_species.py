@@ -1,9 +1,9 @@
 """
-Lines with names
-================
+Names of lines
+==============
 
-A fitted line has a wavelength and no name. A line list of VALD gives it the name of an atom. The
-list used here is written in VALD's format by this program; use your own in its place.
+A fitted line has a wavelength but no name. A line list of VALD gives the name of the atom or ion.
+This program writes a list in VALD's format; use your own list in its place.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ Spec Ion  WL_air(A)  Excit(eV) Vmic log gf*  Rad.   Stark  Waals  factor  depth 
 """
 
 # %%
-# Read the list. Its header says that wavelengths are in air, and it has depths, because it was
+# Read the list. Its header states that wavelengths are in air. The list has depths, because it was
 # extracted for a star.
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "vald.txt"
@@ -39,8 +39,8 @@ with tempfile.TemporaryDirectory() as folder:
 print(line_list)
 
 # %%
-# A small grid of these lines, which grow weaker with temperature: all but the line of ionised
-# iron.
+# A small grid of spectra with these lines. All lines become weaker with temperature, except that
+# of ionised iron.
 wavelength = np.arange(8490.0, 8520.0, 0.04)
 teff = np.array([5000.0, 5500.0, 6000.0])
 center = line_list.wavelength
@@ -53,17 +53,17 @@ emulator = LineManifoldRegressor(VoigtCloner(wavelength), parameter_names=("teff
 emulator.fit(teff[:, None], spectra)
 
 # %%
-# Each line that was found gets the name of the deepest transition within 0.05 Å: the weak line
-# of titanium does not take the place of calcium's.
+# Each fitted line gets the name of the deepest transition within 0.05 Å: here calcium, not the
+# weak titanium line next to it.
 found = identify_lines(emulator.cloner_.line_centers_, line_list, medium="air")
 print(found.to_pandas().round(3).to_string())
 
 # %%
-# The names go into tables and pictures.
+# Tables and pictures show the names.
 LineTableDisplay.from_estimator(emulator, [5772.0], names=found.species).plot()
 plt.show()
 
 # %%
-# Which atoms are most sensitive to temperature?
+# Lines that are most sensitive to temperature:
 SensitivityDisplay.from_estimator(emulator, [5772.0], names=found.species).plot(n_labels=5)
 plt.show()

@@ -1,43 +1,45 @@
-"""Grids of model spectra as emulators made of spectral lines, with scikit-learn estimators.
+"""Emulate grids of stellar spectra and infer stellar parameters, with scikit-learn estimators.
 
-The public names are loaded on first use, so that ``import skphx`` stays light:
-torch, numba and scikit-optimize are imported by the parts that need them.
+The public names are imported on first use, so that ``import skphx`` is fast: torch, numba and
+scikit-optimize are imported only by the modules that need them.
 """
 
 from importlib import import_module
+from typing import Any
 
 from skphx._version import __version__
 
 _HOME_OF_NAME = {
-    "BlackbodyDivider": "skphx._blackbody",
-    "PercentileNormalizer": "skphx._percentile",
-    "ContinuumNormalizer": "skphx._continuum",
-    "VoigtCloner": "skphx._cloner",
-    "FluxEmulator": "skphx.flux.emulator",
-    "LineManifoldRegressor": "skphx._manifold",
-    "StellarParameterEstimator": "skphx._estimator",
+    "BlackbodyDivider": "skphx.preprocessing._blackbody",
+    "PercentileNormalizer": "skphx.preprocessing._percentile",
+    "ContinuumNormalizer": "skphx.preprocessing._continuum",
+    "VoigtCloner": "skphx.lines._cloner",
+    "FluxEmulator": "skphx.flux._emulator",
+    "LineManifoldRegressor": "skphx.lines._manifold_regressor",
+    "StellarParameterEstimator": "skphx.inference._estimator",
     "make_stellar_estimator": "skphx._configurations",
-    "load_model": "skphx._model_files",
-    "save_model": "skphx._model_files",
+    "load_model": "skphx._persistence",
+    "save_model": "skphx._persistence",
 }
 _SUBMODULES = (
     "datasets",
-    "flux",
-    "grids",
     "inference",
     "inspection",
+    "interpolation",
     "lines",
     "metrics",
     "model_selection",
     "observing",
+    "paper",
     "species",
+    "validation",
 )
 
 __all__ = ["__version__", *_HOME_OF_NAME, *_SUBMODULES]
 
 
-def __getattr__(name):
-    """Import a public name when it is first asked for (PEP 562)."""
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
     if name in _HOME_OF_NAME:
         return getattr(import_module(_HOME_OF_NAME[name]), name)
     if name in _SUBMODULES:
@@ -45,6 +47,6 @@ def __getattr__(name):
     raise AttributeError(f"module 'skphx' has no attribute {name!r}")
 
 
-def __dir__():
-    """Public names, also those not loaded yet."""
+def __dir__() -> list[str]:
+    """Return all public names, also those that are not imported yet."""
     return sorted(__all__)

@@ -1,4 +1,4 @@
-"""``python -m skphx``: the command line."""
+"""Entry point of ``python -m skphx``."""
 
 import sys
 

@@ -1,83 +1,95 @@
-"""One call for the whole chain: the paper's exact settings, or ours."""
+"""make_stellar_estimator: all steps, with the default settings or those of the paper."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.pipeline import make_pipeline
 
-from skphx._blackbody import BlackbodyDivider
-from skphx._cloner import VoigtCloner
-from skphx._continuum import ContinuumNormalizer
-from skphx._estimator import StellarParameterEstimator
-from skphx._manifold import LineManifoldRegressor
-from skphx._percentile import PercentileNormalizer
-from skphx.flux.emulator import FluxEmulator
+from skphx._domain import STELLAR_PARAMETERS, check_medium
+from skphx.flux._emulator import FluxEmulator
+from skphx.inference._estimator import StellarParameterEstimator
+from skphx.lines._cloner import VoigtCloner
+from skphx.lines._manifold_regressor import LineManifoldRegressor
+from skphx.paper import GaussianProcessSearch, PaperCloner, PaperEmulator
+from skphx.preprocessing._blackbody import BlackbodyDivider
+from skphx.preprocessing._continuum import ContinuumNormalizer
+from skphx.preprocessing._percentile import PercentileNormalizer
+
+if TYPE_CHECKING:
+    from joblib import Memory
+
+CONFIGURATIONS = ("default", "paper")
 
 
 def make_stellar_estimator(
-    grid,
-    configuration="default",
+    grid: Mapping[str, Any] | ArrayLike,
+    configuration: Literal["default", "paper"] = "default",
     *,
-    lines=True,
-    medium=None,
-    normalized=False,
-    parameter_names=None,
-    random_state=None,
-    device="cpu",
-    memory=None,
-    n_jobs=None,
-    verbose=0,
-):
-    """Assemble the whole chain from raw spectra to stellar parameters, unfitted.
+    lines: bool = True,
+    medium: Literal["air", "vacuum"] | None = None,
+    normalized: bool = False,
+    parameter_names: Sequence[str] | None = None,
+    random_state: int | np.random.RandomState | None = None,
+    device: str = "cpu",
+    memory: "str | Memory | None" = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> StellarParameterEstimator:
+    """Make an estimator of stellar parameters with all its steps, unfitted.
 
     Parameters
     ----------
     grid : Bunch, or array-like or Quantity of shape (n_pixels,)
-        A grid as the functions of :mod:`skphx.datasets` return it, with `wavelength`, `medium`
-        and `parameter_names`; or the pixel centres in Å. Its spectra are what `fit` is given
-        afterwards.
+        A grid that a function of :mod:`skphx.datasets` has returned, of which `wavelength`,
+        `medium` and `parameter_names` are used; or the pixel centres in Å. The spectra are
+        passed to `fit` afterwards.
     configuration : {"default", "paper"}
-        ``"default"`` is what measures best on spectra that the model has not seen;
-        ``"paper"`` sets everything as Shankar, Gully-Santiago & Morley did.
+        ``"default"`` has the smallest errors on spectra that were not used in the fit;
+        ``"paper"`` has the settings of Shankar, Gully-Santiago & Morley.
     lines : bool
         Whether to fit spectral lines, too, which takes minutes to hours. Parameters and flux
-        do not depend on them; without them the emulator is a :class:`FluxEmulator`, fitted
-        in seconds.
+        do not depend on them. Without lines the emulator is a :class:`FluxEmulator`, which is
+        fitted in seconds.
     medium : {"air", "vacuum"} or None
-        Whether the wavelengths are in air or in vacuum. A grid says so itself; of wavelengths
-        None leaves it open, and then no observed spectrum that says its own can be inferred.
+        Whether the wavelengths are in air or in vacuum. None is the medium of the grid. If
+        `grid` is an array of wavelengths, None means unknown, and observed spectra with a
+        known medium are then refused.
     normalized : bool
-        Whether the spectra have a continuum of 1 already; then no step normalises them.
+        Whether the spectra already have a continuum of 1, so that they are not normalised.
     parameter_names : sequence of str or None
         Columns of the stellar parameters; raw spectra need a column ``"teff"`` in K. None is
-        the grid's, or ``("teff", "logg", "feh")``.
+        those of the grid, or ``("teff", "logg", "feh")``.
     random_state : int, RandomState instance or None
         Seed of the search.
     device : str
-        torch device for lines.
+        Device on which lines are summed: "cpu", or a device of torch, such as "cuda".
     memory : str, joblib.Memory or None
-        Where fitted lines are cached.
+        Folder in which fitted lines are cached.
     n_jobs : int or None
-        Spectra fitted, and searched, at once.
+        Number of spectra that are fitted, or whose parameters are searched, in parallel.
     verbose : int
-        Above 0, progress bars.
+        Whether to show progress bars (above 0).
 
     Returns
     -------
     StellarParameterEstimator
-        Its ``emulator`` is the LineManifoldRegressor, whose ``cloner`` is the Pipeline of
-        normalisers and VoigtCloner; or, without lines, the FluxEmulator. Every setting can be
-        changed by ``set_params``. Where a grid lists nodes in `missing`, which its library does
-        not have, the emulator interpolates across them.
+        The unfitted estimator. Its ``emulator`` is a LineManifoldRegressor, whose ``cloner`` is
+        a Pipeline of normalisers and VoigtCloner; without lines it is a FluxEmulator. For the
+        paper they are a :class:`skphx.paper.PaperEmulator` and a
+        :class:`skphx.paper.PaperCloner`. All settings can be changed with ``set_params``. If
+        the grid has missing nodes (`missing`), the emulator interpolates across them.
 
     Raises
     ------
     ValueError
-        If `configuration` or `medium` is unknown, `medium` differs from the grid's, or the
-        paper's configuration is asked for without lines.
+        If `configuration` or `medium` is unknown, `medium` differs from that of the grid, or
+        ``configuration="paper"`` is combined with ``lines=False``.
 
     Notes
     -----
-    The paper's settings and ours differ in:
+    The settings of the paper and the default ones differ in:
 
     ==================== =============================== ================================
     setting              paper                           default
@@ -85,24 +97,25 @@ def make_stellar_estimator(
     continuum            all peaks 5001 pixels apart     highest pixel of each window,
                                                          outliers clipped
     transmission         product of lines                exponential of their sum
-    wings                cut to 6000 pixels              whole
+    wings                cut to 6000 pixels              not cut
     near the ends        no lines within 30 Å            lines everywhere
     fit                  Adam, 0.05, 100 epochs          Levenberg-Marquardt
     lines                detected ones                   added until an rms of 0.002
-    identity of a line   its detected pixel              one list for all, grown
-    along the grid       independent clones              surfaces fitted to all nodes
-    missing line         ln a = -1000, then dropped      fades
-    interpolation        linear                          what predicts left-out nodes best
-    flux between nodes   of the lines                    of the spectra, lines beside it
+    identity of a line   its detected pixel              one line list for all nodes
+    along the grid       each node separately            surfaces fitted to all nodes
+    missing line         ln a = -1000, then dropped      its strength goes to zero
+    interpolation        linear                          best prediction of left-out nodes
+    flux between nodes   sum of the lines                interpolated spectra
     search               100 random and 20 guided        100 random, Gauss-Newton steps
     ==================== =============================== ================================
 
-    The spacing of 5001 pixels belongs to the paper's 338,651 and is scaled to fewer.
+    The spacing of 5001 pixels is that for the 338,651 pixels of the paper; for other numbers of
+    pixels it is scaled in proportion.
 
     References
     ----------
     Shankar, Gully-Santiago & Morley, "Using Hybrid Machine Learning for Fundamental Stellar
-    Parameter Inference"; the settings that it leaves open are those of its published code.
+    Parameter Inference"; settings that the paper does not give are those of its published code.
 
     Examples
     --------
@@ -121,58 +134,56 @@ def make_stellar_estimator(
     """
     if configuration not in CONFIGURATIONS:
         raise ValueError(
-            f"configuration must be one of {sorted(CONFIGURATIONS)}, got {configuration!r}."
+            f"configuration must be one of {list(CONFIGURATIONS)}, got {configuration!r}."
         )
-    settings = CONFIGURATIONS[configuration]
-    if not lines and settings["manifold"].get("flux", "auto") is None:
+    is_paper = configuration == "paper"
+    if is_paper and not lines:
         raise ValueError(
-            f"configuration={configuration!r} sums lines, and lines=False leaves them out; choose "
-            f"configuration='default'."
+            "configuration='paper' sums lines, so lines=False is not possible; use "
+            "configuration='default'."
         )
     wavelength, known = _describe(grid, medium, parameter_names)
     normalizer = None
     if not normalized:
+        # As in the paper: all peaks, without clipping.
+        continuum: dict[str, Any] = {"anchors": "peaks", "n_iterations": 0} if is_paper else {}
         normalizer = make_pipeline(
             BlackbodyDivider(wavelength=wavelength),
             PercentileNormalizer(percentile=99),
-            ContinuumNormalizer(wavelength=wavelength, degree=5, **settings["continuum"]),
+            ContinuumNormalizer(wavelength=wavelength, degree=5, **continuum),
         )
-    if lines:
-        cloner = VoigtCloner(
-            wavelength=wavelength,
-            device=device,
-            memory=memory,
-            n_jobs=n_jobs,
-            verbose=verbose,
-            **settings["cloner"],
-        )
-        if normalizer is not None:
-            cloner = make_pipeline(*(step for _, step in normalizer.steps), cloner)
-        emulator = LineManifoldRegressor(cloner, **known, **settings["manifold"])
-    else:
+    if not lines:
         emulator = FluxEmulator(wavelength, normalizer, **known)
+        return StellarParameterEstimator(emulator, random_state=random_state, n_jobs=n_jobs)
+    cloner = (PaperCloner if is_paper else VoigtCloner)(
+        wavelength=wavelength, device=device, memory=memory, n_jobs=n_jobs, verbose=verbose
+    )
+    if normalizer is not None:
+        cloner = make_pipeline(*(step for _, step in normalizer.steps), cloner)
     return StellarParameterEstimator(
-        emulator, random_state=random_state, n_jobs=n_jobs, verbose=verbose, **settings["search"]
+        (PaperEmulator if is_paper else LineManifoldRegressor)(cloner, **known),
+        GaussianProcessSearch(verbose=verbose) if is_paper else "gauss-newton",
+        random_state=random_state,
+        n_jobs=n_jobs,
     )
 
 
 def _describe(grid, medium, parameter_names):
-    """Wavelengths, and what an emulator is told beside them."""
-    if medium not in ("air", "vacuum", None):
-        raise ValueError(f"medium must be 'air', 'vacuum' or None, got {medium!r}.")
-    known = {"medium": medium, "parameter_names": ("teff", "logg", "feh")}
+    """Wavelengths, and the other arguments of an emulator that depend on the grid."""
+    check_medium(medium)
+    known: dict[str, Any] = {"medium": medium, "parameter_names": STELLAR_PARAMETERS}
     wavelength = grid
     if isinstance(grid, Mapping):
         if "wavelength" not in grid:
             raise ValueError(
-                f"grid must be a Bunch with wavelength, as skphx.datasets returns it, or the "
-                f"pixel centres in Å; got a mapping with {sorted(map(str, grid))}."
+                f"grid must be a Bunch with wavelength, as functions of skphx.datasets return it, "
+                f"or the pixel centres in Å; got a mapping with {sorted(map(str, grid))}."
             )
         wavelength, own = grid["wavelength"], grid.get("medium")
         if own is not None and medium not in (None, own):
             raise ValueError(
                 f"medium={medium!r} but the grid's wavelengths are in {own}; leave medium out, or "
-                f"convert the grid's wavelengths and set its medium."
+                f"convert grid.wavelength and set grid.medium."
             )
         known["medium"] = medium if own is None else own
         known["parameter_names"] = tuple(grid.get("parameter_names", known["parameter_names"]))
@@ -182,27 +193,3 @@ def _describe(grid, medium, parameter_names):
     if parameter_names is not None:
         known["parameter_names"] = tuple(parameter_names)
     return wavelength, known
-
-
-CONFIGURATIONS = {
-    "paper": {
-        "continuum": {"anchors": "peaks", "n_iterations": 0},
-        "cloner": {
-            "prominence": 0.005,
-            "wing_cut": 6000,
-            "optimizer": "adam",
-            "n_epochs": 100,
-            "learning_rate": 0.05,
-            "profile": "pseudo-voigt",
-            "transmission": "product",
-            "line_list": "detected",
-            "target_rms": None,
-            "tolerance": 0,
-            "min_distance": 4,
-            "edge": 30.0,
-        },
-        "manifold": {"interpolation": "linear", "missing": "drop", "flux": None},
-        "search": {"search": "gp_minimize", "n_calls": 120, "n_initial_points": 100},
-    },
-    "default": {"continuum": {}, "cloner": {}, "manifold": {}, "search": {}},
-}

@@ -1,14 +1,22 @@
-"""A fit that fails leaves the estimator as it was before."""
+"""Restore an estimator's attributes when a fit fails."""
 
+from collections.abc import Callable
 from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+_Estimator = TypeVar("_Estimator")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 
-def restore_on_failure(method):
-    """Undo what a method set on its estimator when it raises.
+def restore_on_failure(
+    method: Callable[Concatenate[_Estimator, _Parameters], _Result],
+) -> Callable[Concatenate[_Estimator, _Parameters], _Result]:
+    """Undo the attributes that a method has set on its estimator if the method raises.
 
-    A refused refit, or one that the user interrupts, then keeps what was fitted before, so
-    that the estimator still predicts. Attributes are put back as they were, by reference:
-    the method must replace them, not change them in place.
+    After a refit that fails, or that the user interrupts, the estimator still has the attributes
+    of the fit before, and can predict. References are restored, not contents: the method must
+    replace attributes, and not change arrays in place.
 
     Parameters
     ----------
@@ -39,11 +47,13 @@ def restore_on_failure(method):
     """
 
     @wraps(method)
-    def restoring(self, *args, **kwargs):
+    def restoring(
+        self: _Estimator, *args: _Parameters.args, **kwargs: _Parameters.kwargs
+    ) -> _Result:
         before = dict(vars(self))
         try:
             return method(self, *args, **kwargs)
-        except BaseException:  # also Ctrl-C in the middle of a long fit
+        except BaseException:  # also KeyboardInterrupt during a long fit
             vars(self).clear()
             vars(self).update(before)
             raise

@@ -1,35 +1,66 @@
-"""How far predicted spectra and predicted stellar parameters are from the true ones."""
+"""Errors of predicted spectra and of predicted stellar parameters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
-__all__ = ["ParameterErrors", "flux_rms", "mean_parameter_error", "parameter_errors"]
+__all__ = ["flux_rms", "mean_parameter_error", "parameter_errors"]
 
 
-def _as_pair(y_true, y_pred, columns):
-    """Both arrays as float64 of one two-dimensional shape; a single row may be flat."""
-    y_true = np.atleast_2d(np.asarray(y_true, dtype=np.float64))
-    y_pred = np.atleast_2d(np.asarray(y_pred, dtype=np.float64))
-    if y_true.shape != y_pred.shape or y_true.ndim != 2:
+def _as_pair(
+    y_true: ArrayLike, y_pred: ArrayLike, columns: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Convert both arrays to float64 and the same two-dimensional shape; one row may be flat."""
+    true = np.atleast_2d(np.asarray(y_true, dtype=np.float64))
+    predicted = np.atleast_2d(np.asarray(y_pred, dtype=np.float64))
+    if true.shape != predicted.shape or true.ndim != 2:
         raise ValueError(
             f"y_true and y_pred must have the same shape (n_spectra, {columns}), got "
-            f"{y_true.shape} and {y_pred.shape}."
+            f"{true.shape} and {predicted.shape}."
         )
-    for name, array in (("y_true", y_true), ("y_pred", y_pred)):
+    for name, array in (("y_true", true), ("y_pred", predicted)):
         bad = ~np.isfinite(array)
         if bad.any():
             row, column = np.argwhere(bad)[0]
             raise ValueError(
                 f"{name} must be finite, but row {row}, column {column} is "
-                f"{array[row, column]}; leave that spectrum or pixel out of both arrays."
+                f"{array[row, column]}; remove this spectrum or pixel from both arrays."
             )
-    return y_true, y_pred
+    return true, predicted
 
 
-def flux_rms(y_true, y_pred, *, sample_weight=None, per_spectrum=False):
-    """Root mean square difference of flux, over the pixels of each spectrum.
+@overload
+def flux_rms(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    per_spectrum: Literal[False] = False,
+) -> float: ...
+
+
+@overload
+def flux_rms(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    per_spectrum: Literal[True],
+) -> NDArray[np.float64]: ...
+
+
+def flux_rms(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    per_spectrum: bool = False,
+) -> float | NDArray[np.float64]:
+    """Root mean square difference of flux over the pixels of each spectrum.
 
     Parameters
     ----------
@@ -38,13 +69,14 @@ def flux_rms(y_true, y_pred, *, sample_weight=None, per_spectrum=False):
     sample_weight : array-like of shape (n_spectra,), or None
         Weights of the spectra in the mean.
     per_spectrum : bool
-        Return one value a spectrum in place of their mean.
+        Whether to return one value for each spectrum instead of their mean.
 
     Returns
     -------
     float or ndarray of shape (n_spectra,)
-        Mean over the spectra of each one's rms (not the rms of all pixels together, in which
-        a single bad spectrum would rule), or all of them; in the unit of the flux.
+        Mean over the spectra of the rms of each spectrum, or the rms of each spectrum; in the
+        unit of the flux. It is not the rms of all pixels together, in which a single bad
+        spectrum would dominate.
 
     Raises
     ------
@@ -59,17 +91,18 @@ def flux_rms(y_true, y_pred, *, sample_weight=None, per_spectrum=False):
     0.25
     >>> scorer = make_scorer(flux_rms, greater_is_better=False)
     """
-    y_true, y_pred = _as_pair(y_true, y_pred, "n_pixels")
-    rms = np.sqrt(np.mean((y_true - y_pred) ** 2, axis=1))
+    true, predicted = _as_pair(y_true, y_pred, "n_pixels")
+    rms = np.sqrt(np.mean((true - predicted) ** 2, axis=1))
     if per_spectrum:
         return rms
     check_consistent_length(rms, sample_weight)
-    return float(np.average(rms, weights=sample_weight))
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    return float(np.average(rms, weights=weights))
 
 
 @dataclass(frozen=True)
 class ParameterErrors:
-    """Errors of inferred stellar parameters, one element a parameter.
+    """Errors of inferred stellar parameters, one element for each parameter.
 
     Attributes
     ----------
@@ -85,14 +118,14 @@ class ParameterErrors:
         Number of spectra.
     """
 
-    parameter_names: tuple
-    mean_absolute: np.ndarray
-    bias: np.ndarray
-    scatter: np.ndarray
+    parameter_names: tuple[str, ...]
+    mean_absolute: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    scatter: NDArray[np.float64]
     n_spectra: int
 
-    def as_dict(self):
-        """Return the errors as plain numbers.
+    def as_dict(self) -> dict[str, dict[str, float]]:
+        """Return the errors as a dict of numbers.
 
         Returns
         -------
@@ -108,7 +141,7 @@ class ParameterErrors:
             for column, name in enumerate(self.parameter_names)
         }
 
-    def __str__(self):
+    def __str__(self) -> str:
         width = max(9, *(len(name) for name in self.parameter_names))
         rows = [f"{'parameter':<{width}} {'mean abs':>10} {'bias':>10} {'scatter':>10}"]
         for name, errors in self.as_dict().items():
@@ -117,7 +150,9 @@ class ParameterErrors:
         return "\n".join(rows)
 
 
-def parameter_errors(y_true, y_pred, parameter_names=None):
+def parameter_errors(
+    y_true: ArrayLike, y_pred: ArrayLike, parameter_names: Sequence[str] | None = None
+) -> ParameterErrors:
     """Mean absolute error, bias and scatter of each stellar parameter.
 
     Parameters
@@ -125,17 +160,20 @@ def parameter_errors(y_true, y_pred, parameter_names=None):
     y_true, y_pred : array-like of shape (n_spectra, n_parameters)
         True and predicted parameters.
     parameter_names : sequence of str, or None
-        One name a column; None stands for ``x0, x1, ...``.
+        One name for each column; None is ``x0, x1, ...``.
 
     Returns
     -------
     ParameterErrors
-        The errors, each in its parameter's unit; prints as a table.
+        With `parameter_names`; `mean_absolute`, `bias` and `scatter`, ndarrays of shape
+        (n_parameters,), the mean of ``|predicted - true|``, the mean of ``predicted - true`` and
+        its standard deviation about the bias, in the unit of each parameter; and `n_spectra`.
+        ``print`` shows a table, ``as_dict()`` gives numbers.
 
     Raises
     ------
     ValueError
-        If the shapes differ, a value is not finite, or names are too few or too many.
+        If the shapes differ, a value is not finite, or the number of names is wrong.
 
     Examples
     --------
@@ -146,16 +184,16 @@ def parameter_errors(y_true, y_pred, parameter_names=None):
     teff              20        -10         20
     logg             0.1        0.1          0
     """
-    y_true, y_pred = _as_pair(y_true, y_pred, "n_parameters")
-    n_spectra, n_parameters = y_true.shape
+    true, predicted = _as_pair(y_true, y_pred, "n_parameters")
+    n_spectra, n_parameters = true.shape
     if parameter_names is None:
         parameter_names = [f"x{column}" for column in range(n_parameters)]
     if len(parameter_names) != n_parameters:
         raise ValueError(
             f"parameter_names has {len(parameter_names)} names but y_true has {n_parameters} "
-            f"columns; give one name a column."
+            f"columns; give one name for each column."
         )
-    error = y_pred - y_true
+    error = predicted - true
     return ParameterErrors(
         parameter_names=tuple(parameter_names),
         mean_absolute=np.mean(np.abs(error), axis=0),
@@ -165,8 +203,14 @@ def parameter_errors(y_true, y_pred, parameter_names=None):
     )
 
 
-def mean_parameter_error(y_true, y_pred, *, parameter, parameter_names=None):
-    """Mean absolute error of one stellar parameter: a single number, for scorers.
+def mean_parameter_error(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    parameter: str | int,
+    parameter_names: Sequence[str] | None = None,
+) -> float:
+    """Mean absolute error of one stellar parameter, for scorers.
 
     Parameters
     ----------
@@ -175,7 +219,7 @@ def mean_parameter_error(y_true, y_pred, *, parameter, parameter_names=None):
     parameter : str or int
         Name or column of the parameter.
     parameter_names : sequence of str, or None
-        One name a column; None stands for ``x0, x1, ...``.
+        One name for each column; None is ``x0, x1, ...``.
 
     Returns
     -------
@@ -185,7 +229,7 @@ def mean_parameter_error(y_true, y_pred, *, parameter, parameter_names=None):
     Raises
     ------
     ValueError
-        If there is no such parameter, or as `parameter_errors`.
+        If the parameter does not exist, or as for `parameter_errors`.
 
     Examples
     --------

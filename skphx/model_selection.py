@@ -1,52 +1,65 @@
-"""Cross-validation over grids: splits that leave nodes out and keep the test ones inside.
+"""Cross-validation on grids: leave nodes out and predict them from nodes on all sides.
 
-Random splits are no test of an emulator: they take away corners of the grid, where nothing
-can be interpolated, and leave holes. These splitters know the grid's axes. They work with
-:func:`~sklearn.model_selection.cross_val_score` and
-:class:`~sklearn.model_selection.GridSearchCV` as ``cv=``.
+Random splits are not suitable to test an emulator: they leave out corners of the grid, to which
+the emulator has to extrapolate, and leave holes. These splitters use the axes of the grid. They
+can be passed as ``cv=`` to :func:`~sklearn.model_selection.cross_val_score` and
+:class:`~sklearn.model_selection.GridSearchCV`.
 
-Each splitter must know where the stellar parameters are:
+Each splitter has to find the stellar parameters:
 
 * ``parameters_in="X"`` (default): in X, as for ``LineManifoldRegressor``, which is fitted with
   ``fit(parameters, spectra)``;
 * ``parameters_in="y"``: in y, as for ``StellarParameterEstimator``, which is fitted with
   ``fit(spectra, parameters)``;
-* ``parameters=array``: in that array, one row a sample, whatever X and y hold.
+* ``parameters=array``: in this array, one row per sample; X and y are not used.
 
-Score planes by an error, such as :func:`skphx.metrics.flux_rms` in
-:func:`~sklearn.metrics.make_scorer`, or "neg_mean_absolute_error": R² compares with the
-spread of the targets, and the parameter whose plane is left out has none.
+Score planes with an error, such as :func:`skphx.metrics.flux_rms` in
+:func:`~sklearn.metrics.make_scorer`, or "neg_mean_absolute_error". Do not use R²: it divides by
+the variance of the targets, which is zero for the parameter whose plane is left out.
 """
 
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples
 
-from skphx.grids import check_nodes, lattice_of
+from skphx.interpolation._nodes import check_nodes, lattice_of
 
 __all__ = ["Coarsen", "InteriorNodes", "LeavePlaneOut"]
 
 
 class _GridSplitter(BaseCrossValidator):
-    """Find the grid's axes in X, y or an array of its own; subclasses choose the nodes."""
+    """Find the axes of the grid in X, y or an array; subclasses choose the nodes to leave out."""
 
-    def __init__(self, *, parameters_in="X", parameters=None, parameter_names=None):
+    def __init__(
+        self,
+        *,
+        parameters_in: Literal["X", "y"] = "X",
+        parameters: ArrayLike | None = None,
+        parameter_names: Sequence[str] | None = None,
+    ) -> None:
         self.parameters_in = parameters_in
         self.parameters = parameters
         self.parameter_names = parameter_names
 
-    def split(self, X=None, y=None, groups=None):
+    def split(
+        self, X: ArrayLike | None = None, y: ArrayLike | None = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Yield the rows to train on and the rows to test on.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or None
-            Holds the stellar parameters if ``parameters_in="X"``.
+            The stellar parameters if ``parameters_in="X"``.
         y : array-like of shape (n_samples, n_outputs), or None
-            Holds the stellar parameters if ``parameters_in="y"``.
+            The stellar parameters if ``parameters_in="y"``.
         groups : object
-            Ignored; present for the API.
+            Not used, present for API consistency.
 
         Yields
         ------
@@ -56,18 +69,44 @@ class _GridSplitter(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If the parameters are not where the splitter was told, or the grid has no node to
-            leave out.
+            If X or y does not hold the parameters, or the grid has no node that can be left
+            out.
         """
         for train, test in self._masks(*self._lattice(X, y)):
             yield np.flatnonzero(train), np.flatnonzero(test)
 
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of splits, from the same arguments as `split`."""
+    def get_n_splits(
+        self, X: ArrayLike | None = None, y: ArrayLike | None = None, groups: Any = None
+    ) -> int:
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or None
+            The stellar parameters if ``parameters_in="X"``.
+        y : array-like of shape (n_samples, n_outputs), or None
+            The stellar parameters if ``parameters_in="y"``.
+        groups : object
+            Not used, present for API consistency.
+
+        Returns
+        -------
+        int
+            Number of splits.
+
+        Raises
+        ------
+        ValueError
+            As for `split`.
+        """
         return sum(1 for _ in self._masks(*self._lattice(X, y)))
 
+    @abstractmethod
+    def _masks(self, axes, positions, parameter_names):
+        """Yield for each split a mask of the training nodes and one of the test nodes."""
+
     def _lattice(self, X, y):
-        """Axes, positions of the samples on them, and names of the columns."""
+        """Axes, the positions of the samples on them, and the names of the columns."""
         if self.parameters_in not in ("X", "y"):
             raise ValueError(
                 f"parameters_in must be 'X' (samples are parameters, targets spectra) or 'y' "
@@ -79,27 +118,26 @@ class _GridSplitter(BaseCrossValidator):
             source, name = (X, "X") if self.parameters_in == "X" else (y, "y")
             if source is None:
                 raise ValueError(
-                    f"{type(self).__name__} looks for the parameters in {name}, which is "
-                    f"None; pass {name}, or give the splitter parameters=..., or change "
-                    f"parameters_in."
+                    f"{type(self).__name__} expects the parameters in {name}, which is None; "
+                    f"pass {name}, set parameters of the splitter, or change parameters_in."
                 )
         nodes, parameter_names = check_nodes(source, self.parameter_names, name=name)
         for other, array in (("X", X), ("y", y)):
             if array is not None and _num_samples(array) != len(nodes):
                 raise ValueError(
                     f"{name} holds the parameters of {len(nodes)} samples but {other} has "
-                    f"{_num_samples(array)}; give one row of parameters a sample."
+                    f"{_num_samples(array)}; give one row of parameters per sample."
                 )
         axes, positions = lattice_of(nodes)
         return axes, positions, parameter_names
 
     def _columns(self, parameter, parameter_names):
-        """Column numbers of the parameters asked for; None asks for all."""
+        """Numbers of the columns of the given parameters; None is all."""
         if parameter is None:
             return list(range(len(parameter_names)))
-        asked = parameter if isinstance(parameter, list | tuple) else [parameter]
+        given = parameter if isinstance(parameter, list | tuple) else [parameter]
         columns = []
-        for one in asked:
+        for one in given:
             if isinstance(one, str) and one in parameter_names:
                 columns.append(parameter_names.index(one))
             elif not isinstance(one, str) and 0 <= one < len(parameter_names):
@@ -118,45 +156,46 @@ class _GridSplitter(BaseCrossValidator):
 
 
 def _evenly(n_available, n_wanted, name):
-    """Choose n_wanted of n_available things evenly, or all if n_wanted is None."""
+    """Choose n_wanted of n_available items, evenly spaced; all if n_wanted is None."""
     if n_wanted is None:
         return np.arange(n_available)
     if not 1 <= n_wanted <= n_available:
         raise ValueError(
-            f"{name} must be from 1 to {n_available}, the number of splits that this grid "
-            f"offers, or None for all of them, got {n_wanted}."
+            f"{name} must be from 1 to {n_available}, the number of possible splits of this "
+            f"grid, or None for all of them, got {n_wanted}."
         )
     return np.round((np.arange(n_wanted) + 0.5) * n_available / n_wanted - 0.5).astype(int)
 
 
 class LeavePlaneOut(_GridSplitter):
-    """Leave out one plane of the grid at a time: all nodes of one value of one parameter.
+    """Leave out one plane of the grid at a time: all nodes with one value of one parameter.
 
-    With interior planes only, the test nodes stay between training nodes, and the training
-    nodes of a full product stay a full product: nothing is extrapolated, no hole is made.
+    If only interior planes are left out, the test nodes are between training nodes, so that
+    nothing is extrapolated; and the training nodes of a full product are a full product, so that
+    there are no holes.
 
     Parameters
     ----------
     parameter : str, int, list of these, or None
-        Parameters whose planes are left out, by name or column; None takes all of them. With
-        None, parameters with too few values are passed over; named, they raise.
+        Parameters whose planes are left out, by name or column; None is all. Parameters with
+        too few values are skipped if `parameter` is None, and else raise an error.
     n_splits : int or None
-        Use this many of the planes, evenly chosen; None uses all.
+        Number of planes to use, evenly chosen; None is all.
     interior_only : bool
-        Keep the first and the last plane of each parameter in the training set. False leaves
-        them out in turn too, which asks the emulator to extrapolate.
+        Whether to keep the first and the last plane of each parameter in the training set. If
+        False they are left out, too, and the emulator has to extrapolate.
     parameters_in : {"X", "y"}
-        Where the stellar parameters are, see `skphx.model_selection`.
+        Which argument of `split` holds the stellar parameters, see `skphx.model_selection`.
     parameters : array-like of shape (n_samples, n_parameters), or None
-        The stellar parameters themselves, in place of `parameters_in`.
+        The stellar parameters; if given, `parameters_in` is not used.
     parameter_names : sequence of str, or None
-        Names of the columns; None stands for ``x0, x1, ...``.
+        Names of the columns; None is ``x0, x1, ...``.
 
     Raises
     ------
     ValueError
-        From `split`, if a named parameter has fewer than three values (two with
-        ``interior_only=False``), or if no parameter has as many.
+        By `split`, if a given parameter, or every parameter if None is given, has fewer than
+        three values (two with ``interior_only=False``).
 
     Examples
     --------
@@ -174,14 +213,14 @@ class LeavePlaneOut(_GridSplitter):
 
     def __init__(
         self,
-        parameter=None,
+        parameter: str | int | Sequence[str | int] | None = None,
         *,
-        n_splits=None,
-        interior_only=True,
-        parameters_in="X",
-        parameters=None,
-        parameter_names=None,
-    ):
+        n_splits: int | None = None,
+        interior_only: bool = True,
+        parameters_in: Literal["X", "y"] = "X",
+        parameters: ArrayLike | None = None,
+        parameter_names: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(
             parameters_in=parameters_in, parameters=parameters, parameter_names=parameter_names
         )
@@ -219,31 +258,31 @@ class LeavePlaneOut(_GridSplitter):
 
 
 class Coarsen(_GridSplitter):
-    """Train on every second node of each axis, test on the nodes between: one split.
+    """Train on every second node of each axis, and test on the nodes between: one split.
 
-    The first and the last value of each axis are always kept for training, so that every test
-    node is interpolated; an axis with an even number of values therefore keeps its last two.
-    The training nodes of a full product are a full product.
+    The first and the last value of each axis are always used for training, so that all test
+    nodes are interpolated; of an axis with an even number of values the last two are used. The
+    training nodes of a full product are a full product.
 
     Parameters
     ----------
     parameter : str, int, list of these, or None
-        Parameters whose axes are thinned out, by name or column; None takes all of them. With
-        None, axes of fewer than three values stay whole; named, they raise.
+        Parameters whose axes are thinned out, by name or column; None is all. Axes of fewer
+        than three values are kept if `parameter` is None, and else raise an error.
     step : int
-        Keep every `step`-th value.
+        Every `step`-th value is used for training.
     parameters_in : {"X", "y"}
-        Where the stellar parameters are, see `skphx.model_selection`.
+        Which argument of `split` holds the stellar parameters, see `skphx.model_selection`.
     parameters : array-like of shape (n_samples, n_parameters), or None
-        The stellar parameters themselves, in place of `parameters_in`.
+        The stellar parameters; if given, `parameters_in` is not used.
     parameter_names : sequence of str, or None
-        Names of the columns; None stands for ``x0, x1, ...``.
+        Names of the columns; None is ``x0, x1, ...``.
 
     Raises
     ------
     ValueError
-        From `split`, if `step` is less than 2, a named parameter has fewer than three values,
-        or no parameter has as many.
+        By `split`, if `step` is less than 2, or a given parameter, or every parameter if None is
+        given, has fewer than three values.
 
     Examples
     --------
@@ -255,13 +294,13 @@ class Coarsen(_GridSplitter):
 
     def __init__(
         self,
-        parameter=None,
+        parameter: str | int | Sequence[str | int] | None = None,
         *,
-        step=2,
-        parameters_in="X",
-        parameters=None,
-        parameter_names=None,
-    ):
+        step: int = 2,
+        parameters_in: Literal["X", "y"] = "X",
+        parameters: ArrayLike | None = None,
+        parameter_names: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(
             parameters_in=parameters_in, parameters=parameters, parameter_names=parameter_names
         )
@@ -271,14 +310,14 @@ class Coarsen(_GridSplitter):
     def _masks(self, axes, positions, parameter_names):
         if self.step < 2:
             raise ValueError(
-                f"step must be at least 2, so that nodes are left to test on, got {self.step}."
+                f"step must be at least 2, so that there are nodes to test on, got {self.step}."
             )
         train = np.ones(len(positions), dtype=bool)
         for column in self._columns(self.parameter, parameter_names):
             n_values = len(axes[column])
             if n_values < 3 and self.parameter is not None:
                 raise ValueError(
-                    f"coarsening {parameter_names[column]} needs at least 3 values of it, got "
+                    f"coarsening needs at least 3 values of {parameter_names[column]}, got "
                     f"{n_values}; choose another parameter or supply more nodes."
                 )
             place = positions[:, column]
@@ -297,27 +336,27 @@ class Coarsen(_GridSplitter):
 class InteriorNodes(_GridSplitter):
     """Leave one interior node out at a time.
 
-    Interior means neither the first nor the last value of any parameter that has three or
-    more. The training nodes then have a hole, which the emulator must be told to interpolate
-    across (``holes="interpolate"``).
+    An interior node has neither the first nor the last value of any parameter that has three or
+    more values. The training nodes then have a hole, and the emulator must interpolate across it
+    (``holes="interpolate"``).
 
     Parameters
     ----------
     n_splits : int or None
-        Use this many of the interior nodes; None uses all.
+        Number of interior nodes to use; None is all.
     random_state : int, RandomState instance or None
-        With `n_splits`: None chooses the nodes evenly through the rows, else they are drawn.
+        Seed to draw the `n_splits` nodes; with None they are evenly spaced in the rows.
     parameters_in : {"X", "y"}
-        Where the stellar parameters are, see `skphx.model_selection`.
+        Which argument of `split` holds the stellar parameters, see `skphx.model_selection`.
     parameters : array-like of shape (n_samples, n_parameters), or None
-        The stellar parameters themselves, in place of `parameters_in`.
+        The stellar parameters; if given, `parameters_in` is not used.
     parameter_names : sequence of str, or None
-        Names of the columns; None stands for ``x0, x1, ...``.
+        Names of the columns; None is ``x0, x1, ...``.
 
     Raises
     ------
     ValueError
-        From `split`, if the grid has no interior node or fewer than `n_splits`.
+        By `split`, if the grid has no interior node, or fewer than `n_splits`.
 
     Examples
     --------
@@ -329,13 +368,13 @@ class InteriorNodes(_GridSplitter):
 
     def __init__(
         self,
-        n_splits=None,
+        n_splits: int | None = None,
         *,
-        random_state=None,
-        parameters_in="X",
-        parameters=None,
-        parameter_names=None,
-    ):
+        random_state: int | np.random.RandomState | None = None,
+        parameters_in: Literal["X", "y"] = "X",
+        parameters: ArrayLike | None = None,
+        parameter_names: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(
             parameters_in=parameters_in, parameters=parameters, parameter_names=parameter_names
         )
@@ -351,8 +390,9 @@ class InteriorNodes(_GridSplitter):
                 f"{name}: {n}" for name, n in zip(parameter_names, n_values, strict=True)
             )
             raise ValueError(
-                f"leaving an interior node out needs a node that is neither first nor last on "
-                f"the axes of 3 or more values, got none (values: {sizes}); supply more nodes."
+                f"leaving an interior node out needs a node that is neither the first nor the "
+                f"last on all axes of 3 or more values, got none (values: {sizes}); supply more "
+                f"nodes."
             )
         chosen = _evenly(len(interior), self.n_splits, "n_splits")
         if self.n_splits is not None and self.random_state is not None:

@@ -1,28 +1,36 @@
-"""Names for lines: what a list of known transitions says about lines that were fitted.
+"""Identify fitted lines with the transitions of a line list.
 
-Cloning knows where a line is, how strong and how wide, and not which atom made it. A list from
-the Vienna Atomic Line Database (VALD) does: :func:`read_vald` reads one, and
-:func:`identify_lines` finds for each fitted line the transition that it most likely is.
+A line fit gives the centre, strength and width of a line, but not the atom or molecule that
+absorbs. :func:`read_vald` reads a line list of the Vienna Atomic Line Database (VALD), and
+:func:`identify_lines` finds the most likely transition for each fitted line.
 
 ========== ======= ==============================================================
 quantity   unit    what
 ========== ======= ==============================================================
-wavelength Å       in the medium that the list names
+wavelength Å       in the medium of the list
 excitation eV      energy of the lower level
 log gf     dex     statistical weight of the lower level times oscillator strength
-depth      1       at the line's centre, in units of the continuum, in the star
-                   for which the list was extracted
+depth      1       at the centre of the line, in units of the continuum, for the
+                   star for which the list was extracted
 ========== ======= ==============================================================
 """
 
 import gzip
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LineIdentification", "LineList", "identify_lines", "read_vald"]
+from skphx._domain import check_medium
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["LineList", "identify_lines", "read_vald"]
 
 _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 _HEADER = re.compile(r"WL_(air|vac)\((A|nm)\)")
@@ -30,9 +38,9 @@ _ROW = re.compile(r"^\s*'([^']+?)\s+(\d+)'\s*,(.*)$")
 _ATOM = re.compile(r"[A-Z][a-z]?")
 _EV_PER_INVERSE_CM = 1.239841984e-4
 
-# Place of (wavelength, excitation, log gf, depth) among a row's numbers, by the kind of the
-# format and how many numbers there are. "Extract stellar" adds a depth to "extract all".
-_PLACES = {
+# Columns of (wavelength, excitation, log gf, depth) among the numbers of a row, for the format and
+# the number of numbers. "Extract stellar" has a depth, "extract all" has none.
+_PLACES: dict[tuple[str, int], tuple[int, int, int, int | None]] = {
     ("short", 9): (0, 1, 3, 8),
     ("short", 7): (0, 1, 2, None),
     ("long", 13): (0, 2, 1, 12),
@@ -42,33 +50,33 @@ _PLACES = {
 
 @dataclass(frozen=True, eq=False)
 class LineList:
-    """Known transitions, in the order of wavelength.
+    """Known transitions, sorted by wavelength.
 
     Parameters
     ----------
     wavelength : ndarray of shape (n_transitions,)
-        In `medium`, Å.
+        Wavelength in `medium`, Å.
     species : ndarray of str of shape (n_transitions,)
-        Such as ``"Fe I"`` or ``"TiO"``.
+        Species, such as ``"Fe I"`` or ``"TiO"``.
     excitation : ndarray of shape (n_transitions,)
         Energy of the lower level, eV.
     log_gf : ndarray of shape (n_transitions,)
-        Logarithm of weight times oscillator strength.
+        Logarithm of statistical weight times oscillator strength.
     depth : ndarray of shape (n_transitions,)
-        Depth at the centre in the star of the list, 0 to 1; NaN where the list has none.
+        Depth at the line centre, 0 to 1, for the star of the list; NaN if the list has none.
     medium : {"air", "vacuum"}
-        What the wavelengths hold for.
+        Medium of the wavelengths.
     """
 
-    wavelength: np.ndarray
-    species: np.ndarray
-    excitation: np.ndarray
-    log_gf: np.ndarray
-    depth: np.ndarray
-    medium: str
+    wavelength: NDArray[np.float64]
+    species: NDArray[np.str_]
+    excitation: NDArray[np.float64]
+    log_gf: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    medium: Literal["air", "vacuum"]
 
-    def __post_init__(self):
-        _check_medium(self.medium)
+    def __post_init__(self) -> None:
+        check_medium(self.medium, required=True)
         order = np.argsort(self.wavelength, kind="stable")
         for name in ("wavelength", "species", "excitation", "log_gf", "depth"):
             column = np.asarray(getattr(self, name))
@@ -79,12 +87,12 @@ class LineList:
                 )
             object.__setattr__(self, name, column[order])
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of transitions."""
         return len(self.wavelength)
 
-    def __repr__(self):
-        """Name the number of transitions, the range of wavelengths and the medium."""
+    def __repr__(self) -> str:
+        """Return the number of transitions, the wavelength range and the medium as text."""
         if not len(self):
             return "LineList of no transitions"
         return (
@@ -92,32 +100,32 @@ class LineList:
             f"{self.wavelength[-1]:.2f} Å ({self.medium})"
         )
 
-    def in_medium(self, medium):
-        """Return the list with wavelengths in air or in vacuum.
+    def in_medium(self, medium: Literal["air", "vacuum"]) -> "LineList":
+        """Convert the wavelengths to air or to vacuum.
 
         Parameters
         ----------
         medium : {"air", "vacuum"}
-            What the wavelengths shall hold for.
+            Medium of the result.
 
         Returns
         -------
         LineList
-            The same transitions.
+            The same transitions with wavelengths in `medium`.
 
         Raises
         ------
         ValueError
-            If there is no such medium.
+            If `medium` is neither "air" nor "vacuum".
         """
-        _check_medium(medium)
+        check_medium(medium, required=True)
         if medium == self.medium or not len(self):
             return self
-        # Only a list in the other medium needs the room that knows both.
+        # Imported here, because lists in the right medium do not need it.
         from skphx.observing import air_to_vacuum, vacuum_to_air
 
         convert = vacuum_to_air if medium == "air" else air_to_vacuum
-        # Two transitions may share a wavelength; conversion wants increasing ones.
+        # The conversion needs strictly increasing wavelengths; transitions may have the same one.
         distinct, inverse = np.unique(self.wavelength, return_inverse=True)
         return LineList(
             convert(distinct)[inverse],
@@ -131,44 +139,44 @@ class LineList:
 
 @dataclass(frozen=True, eq=False)
 class LineIdentification:
-    """What fitted lines most likely are, one element a line.
+    """Most likely transition of each fitted line, one element per line.
 
     Attributes
     ----------
     center : ndarray of shape (n_lines,)
         Centre of the fitted line, Å.
     transition : ndarray of shape (n_lines,), int
-        Row of the line list, or -1 where nothing is near enough.
+        Row of the line list, or -1 if no transition is within the tolerance.
     species : ndarray of str of shape (n_lines,)
-        Such as ``"Fe I"``; empty where nothing is near enough.
+        Species, such as ``"Fe I"``; empty if no transition is within the tolerance.
     offset : ndarray of shape (n_lines,)
-        Fitted centre minus wavelength of the transition, Å; NaN where there is none.
+        Fitted centre minus wavelength of the transition, Å; NaN if there is none.
     n_candidates : ndarray of shape (n_lines,), int
-        Transitions within the tolerance.
+        Number of transitions within the tolerance.
     share : ndarray of shape (n_lines,)
-        Depth of the transition over that of all candidates: near 1 where there is no doubt;
-        NaN where the list has no depths.
+        Depth of the transition divided by the sum of the depths of all candidates, near 1 if the
+        identification is certain; NaN if the list has no depths.
     """
 
-    center: np.ndarray
-    transition: np.ndarray
-    species: np.ndarray
-    offset: np.ndarray
-    n_candidates: np.ndarray
-    share: np.ndarray
+    center: NDArray[np.float64]
+    transition: NDArray[np.int64]
+    species: NDArray[np.str_]
+    offset: NDArray[np.float64]
+    n_candidates: NDArray[np.int64]
+    share: NDArray[np.float64]
 
     @property
-    def identified(self):
+    def identified(self) -> NDArray[np.bool_]:
         """Whether a transition was found, shape (n_lines,), bool."""
         return self.transition >= 0
 
-    def to_pandas(self):
-        """Return one row a line as a DataFrame.
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return a table with one row per line.
 
         Returns
         -------
         pandas.DataFrame
-            Columns as the attributes.
+            The columns have the names of the attributes.
         """
         import pandas
 
@@ -176,29 +184,29 @@ class LineIdentification:
         return pandas.DataFrame({name: getattr(self, name) for name in names})
 
 
-def read_vald(path):
-    """Read a line list as VALD sends it.
+def read_vald(path: str | os.PathLike[str]) -> LineList:
+    """Read a line list of VALD.
 
     Parameters
     ----------
     path : path
-        Answer to "extract stellar", "extract all" or "extract element", in the short or the
-        long format, plain or compressed (``.gz``).
+        File of "extract stellar", "extract all" or "extract element", in the short or the long
+        format, plain or compressed (``.gz``).
 
     Returns
     -------
     LineList
-        Its transitions. Depths are there only in answers to "extract stellar".
+        The transitions. Only "extract stellar" gives depths.
 
     Raises
     ------
     ValueError
-        If the file has no header of VALD's, or a row that its format does not have.
+        If the file has no VALD header, or a row has the wrong number of columns.
 
     Notes
     -----
-    The header says whether wavelengths are in air or in vacuum. VALD's air wavelengths below
-    2000 Å are vacuum ones, by the usual convention.
+    The header says whether the wavelengths are in air or in vacuum. As usual, wavelengths of VALD
+    below 2000 Å are always in vacuum.
 
     References
     ----------
@@ -223,7 +231,8 @@ def read_vald(path):
     """
     path = Path(path)
     opened = gzip.open if path.suffix == ".gz" else open
-    kind = medium = None
+    kind: str | None = None
+    medium: Literal["air", "vacuum"]
     rows = []
     with opened(path, "rt", encoding="utf-8", errors="replace") as file:
         for number, text in enumerate(file, start=1):
@@ -237,15 +246,16 @@ def read_vald(path):
                 continue
             row = _ROW.match(text)
             if row is None:
-                # Level names and references of the long format start with a quote, too, but
-                # what they quote does not end in an ionisation stage and a comma.
+                # Level names and references of the long format also start with a quote, but do
+                # not end in an ionisation stage and a comma.
                 continue
             name = _species_name(row[1], int(row[2]))
             rows.append((name, *_numbers(row[3], kind, path, number)))
     if kind is None:
         raise ValueError(
-            f"{path} has no header of VALD's, a line with WL_air(A), WL_vac(A) or the same in nm; "
-            f"keep the header as it was sent, and ask VALD for wavelengths, not wavenumbers."
+            f"{path} is not a VALD line list: it has no header line with WL_air(A), WL_vac(A) or "
+            f"the same in nm; keep the header of the file, and request wavelengths from VALD, not "
+            f"wavenumbers."
         )
     columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.empty(0)] * 5
     species, wavelength, excitation, log_gf, depth = columns
@@ -259,11 +269,18 @@ def read_vald(path):
     )
 
 
-def identify_lines(center, line_list, *, medium, tolerance=0.05, min_depth=0.0):
-    """Find the transition that each fitted line most likely is.
+def identify_lines(
+    center: ArrayLike,
+    line_list: LineList,
+    *,
+    medium: Literal["air", "vacuum"],
+    tolerance: float = 0.05,
+    min_depth: float = 0.0,
+) -> LineIdentification:
+    """Find the most likely transition of each fitted line.
 
-    Of the transitions within the tolerance it is the deepest one, because weak ones are near
-    everywhere; where the list has no depths, the nearest one.
+    It is the deepest of the transitions within the tolerance, because there are weak transitions
+    near every wavelength. If the list has no depths, it is the nearest transition.
 
     Parameters
     ----------
@@ -272,17 +289,20 @@ def identify_lines(center, line_list, *, medium, tolerance=0.05, min_depth=0.0):
     line_list : LineList
         Known transitions.
     medium : {"air", "vacuum"}
-        What `center` holds for; a list in the other medium is converted.
+        Medium of `center`; a list in the other medium is converted.
     tolerance : float
-        Largest distance between line and transition, Å.
+        Largest distance between a line and a transition, Å.
     min_depth : float
-        Transitions of less depth are not considered; those without a depth are.
+        Transitions with a smaller depth are not used; transitions without a depth are.
 
     Returns
     -------
     LineIdentification
-        One element a line. Several fitted lines can be one transition: a deep line is often
-        cloned as a narrow core on broad wings.
+        Arrays of shape (n_lines,): `center` (Å), `transition` (row of the line list, -1 if none is
+        within the tolerance), `species`, `offset` (fitted minus listed wavelength, Å),
+        `n_candidates` and `share` (depth of the transition over that of all candidates); the
+        mask `identified`, and ``to_pandas()``. Several fitted lines can have the same
+        transition: a deep line is often fitted as a narrow core and broad wings.
 
     Raises
     ------
@@ -308,12 +328,12 @@ def identify_lines(center, line_list, *, medium, tolerance=0.05, min_depth=0.0):
         ...
     ValueError: medium must be 'air' or 'vacuum', got 'ether'.
     """
-    _check_medium(medium)
+    check_medium(medium, required=True)
     center = np.asarray(center, dtype=np.float64)
     if center.ndim != 1 or not np.isfinite(center).all():
         raise ValueError(
             f"center must hold finite wavelengths in Å, shape (n_lines,), got shape "
-            f"{center.shape}; leave absent lines out."
+            f"{center.shape}; remove lines without a centre."
         )
     if not tolerance > 0:
         raise ValueError(f"tolerance must be positive, in Å, got {tolerance}.")
@@ -345,21 +365,15 @@ def identify_lines(center, line_list, *, medium, tolerance=0.05, min_depth=0.0):
     return LineIdentification(center, transition, species, offset, n_candidates, share)
 
 
-def _check_medium(medium):
-    """Raise unless the medium is one of the two."""
-    if medium not in ("air", "vacuum"):
-        raise ValueError(f"medium must be 'air' or 'vacuum', got {medium!r}.")
-
-
 def _species_name(name, stage):
-    """``Fe II`` for VALD's ``Fe 2``; a neutral molecule goes by its formula alone."""
+    """``Fe II`` for ``Fe 2`` of VALD; the name of a neutral molecule is its formula."""
     if _ATOM.fullmatch(name):
         return f"{name} {_ROMAN[stage] if stage < len(_ROMAN) else stage}"
     return name if stage == 1 else f"{name} {'+' * (stage - 1)}"
 
 
 def _numbers(text, kind, path, line_number):
-    """Wavelength, excitation, log gf and depth of a row, in the units of the file."""
+    """Wavelength, excitation, log gf and depth in a row, in the units of the file."""
     fields = text.split("'")[0].split(",")
     try:
         numbers = [float(field) for field in fields if field.strip()]
@@ -367,7 +381,7 @@ def _numbers(text, kind, path, line_number):
     except (ValueError, KeyError):
         raise ValueError(
             f"{path}, line {line_number}: expected the numbers of VALD's {kind} format, 7 or 9 "
-            f"(short), 12 or 13 (long), got {text.strip()[:60]!r}; keep the file as it was sent."
+            f"(short), 12 or 13 (long), got {text.strip()[:60]!r}; do not edit the rows of VALD."
         ) from None
     return (
         numbers[wavelength],

@@ -54,8 +54,26 @@ def grid():
 @pytest.fixture(scope="session")
 def fitted_emulator(grid):
     """Emulator of `grid`."""
-    cloner = VoigtCloner(wavelength=grid.wavelength, n_epochs=20)
+    cloner = VoigtCloner(wavelength=grid.wavelength, max_iter=20)
     return LineManifoldRegressor(cloner).fit(grid.parameters, grid.normalised)
+
+
+@pytest.fixture
+def no_fits(monkeypatch):
+    """Call it, and from then on every fit of lines fails with the words "lines were fitted"."""
+
+    def fail(*_, **__):
+        raise AssertionError("lines were fitted")
+
+    def forbid():
+        for fit in (
+            "skphx.lines._fitting.fit_levenberg_marquardt",
+            "skphx.lines._running.fit_window",
+            "skphx.paper._cloner.fit_adam",
+        ):
+            monkeypatch.setattr(fit, fail)
+
+    return forbid
 
 
 @pytest.fixture(scope="session")

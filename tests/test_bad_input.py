@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from astropy import units
+from detected import detected_cloner
 from sklearn import config_context
 from sklearn.pipeline import make_pipeline
 
@@ -16,6 +17,7 @@ from skphx import (
     StellarParameterEstimator,
     VoigtCloner,
 )
+from skphx.paper import GaussianProcessSearch, PaperCloner, PaperEmulator
 
 NAN, INF = np.nan, np.inf
 
@@ -31,8 +33,12 @@ def spectra(grid):
 
 
 def quick_cloner(wavelength, **settings):
-    settings = {"target_rms": None, "n_epochs": 3, "line_list": "detected", **settings}
+    settings = {"target_rms": None, "max_iter": 3, "n_seeds": 2, **settings}
     return VoigtCloner(wavelength, **settings)
+
+
+def papers_cloner(wavelength, **settings):
+    return detected_cloner(wavelength, target_rms=None, n_epochs=3, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +52,10 @@ def raw_emulator(grid):
     return LineManifoldRegressor(cloner, smoothness=0).fit(grid.parameters, grid.spectra)
 
 
-@pytest.fixture(params=["gauss-newton", "gp_minimize"])
+@pytest.fixture(params=["gauss-newton", GaussianProcessSearch(3, 3)], ids=["ours", "paper's"])
 def estimator(request, emulator, grid):
     return StellarParameterEstimator(
-        emulator, search=request.param, n_calls=3, n_initial_points=3, random_state=0
+        emulator, search=request.param, n_initial_points=3, random_state=0
     ).fit(grid.normalised, grid.parameters)
 
 
@@ -62,7 +68,7 @@ def refused(call, message, unharmed=None, error=ValueError):
         np.testing.assert_array_equal(unharmed(), before)
 
 
-@pytest.fixture(params=["divider", "percentile", "continuum", "cloner"])
+@pytest.fixture(params=["divider", "percentile", "continuum", "cloner", "paper's cloner"])
 def transformer(request, grid):
     """A fitted transformer."""
     wavelength = grid.wavelength
@@ -71,6 +77,7 @@ def transformer(request, grid):
         "percentile": PercentileNormalizer,
         "continuum": lambda: ContinuumNormalizer(wavelength, degree=1),
         "cloner": lambda: quick_cloner(wavelength),
+        "paper's cloner": lambda: papers_cloner(wavelength),
     }
     return made[request.param]().fit(grid.normalised[:4])
 
@@ -163,12 +170,12 @@ class TestFlux:
 
     def test_without_any_line_it_works(self, grid, held_out):
         flat = np.ones((1, 400))
-        cloner = VoigtCloner(grid.wavelength, n_epochs=20, target_rms=None)
+        cloner = VoigtCloner(grid.wavelength, max_iter=20, target_rms=None)
         cloner.fit(grid.normalised)
         flux = cloner.inverse_transform(cloner.transform(flat))
-        # Lines of the list that are not there have faded, up to the pull to where they are.
+        # Lines of the list that are not there have faded, up to what holds them where they are.
         np.testing.assert_allclose(flux, 1.0, atol=0.01)
-        detected = quick_cloner(grid.wavelength).fit(np.vstack([grid.normalised, flat]))
+        detected = papers_cloner(grid.wavelength).fit(np.vstack([grid.normalised, flat]))
         lines = detected.transform(flat)
         assert np.isnan(lines).all()
         np.testing.assert_array_equal(detected.inverse_transform(lines), flat)
@@ -205,7 +212,11 @@ class TestFlux:
 
 
 WAVELENGTHS = [
-    ("wrong length", lambda w: w[:-1], parts("wavelength has 399", "400 pixels", "same pixels")),
+    (
+        "wrong length",
+        lambda w: w[:-1],
+        parts("wavelength has 399", "400 pixels", "pass one wavelength"),
+    ),
     ("reversed", lambda w: w[::-1], parts("wavelength must be strictly increasing", "sort")),
     (
         "repeated",
@@ -357,7 +368,7 @@ class TestParameters:
     def test_of_one_dimension(self, own, grid, unharmed):
         refused(
             lambda: own.fit(grid.parameters, grid.normalised[:, 0]),
-            parts("y must hold one spectrum a row", "got shape (12,)", "reshape"),
+            parts("y must hold one spectrum in each row", "got shape (12,)", "reshape"),
             unharmed,
         )
 
@@ -404,13 +415,13 @@ class TestEstimator:
             unharmed,
         )
         refused(
-            lambda: estimator.set_params(search="gp_minimize", n_calls=2).fit(
+            lambda: estimator.set_params(search=GaussianProcessSearch(2, 3)).fit(
                 grid.normalised, grid.parameters
             ),
             "n_calls == 2, must be >= 3",
         )
         refused(
-            lambda: estimator.set_params(n_calls=3, bounds=[[0, 1]] * 3).fit(
+            lambda: estimator.set_params(search__n_calls=3, bounds=[[0, 1]] * 3).fit(
                 grid.normalised, grid.parameters
             ),
             "outside the grid",
@@ -426,6 +437,9 @@ class TestEstimator:
             lambda: LineManifoldRegressor(VoigtCloner()).predict(grid.parameters),
             lambda: VoigtCloner().transform(spectra),
             lambda: VoigtCloner().inverse_transform(spectra),
+            lambda: PaperEmulator(PaperCloner()).predict(grid.parameters),
+            lambda: PaperCloner().transform(spectra),
+            lambda: PaperCloner().inverse_transform(spectra),
         ):
             refused(call, "is not fitted yet", error=NotFittedError)
 
@@ -435,24 +449,52 @@ class TestEstimator:
     [
         ({"prominence": -0.1}, ValueError, "prominence == -0.1, must be >= 0"),
         ({"prominence": "deep"}, TypeError, "prominence must be an instance of"),
+        ({"max_lines": -1}, ValueError, "max_lines == -1"),
+        ({"target_rms": -1.0}, ValueError, "target_rms == -1.0"),
+        ({"profile": "gauss"}, ValueError, r"profile must be one of .*got 'gauss'"),
+        ({"device": "abacus"}, ValueError, "device must name a torch device .*got 'abacus'"),
+        ({"device": "cuda:99"}, ValueError, "device must name a torch device .*got 'cuda:99'"),
+        ({"archive": 3}, TypeError, "archive must be the path of a folder or None, got int"),
+    ],
+)
+@pytest.mark.parametrize("make", [quick_cloner, papers_cloner])
+def test_settings_of_both_cloners(grid, spectra, make, settings, error, message):
+    check_setting(make(grid.wavelength), spectra, settings, error, message)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"max_iter": 2.5}, TypeError, "max_iter must be an instance of int"),
+        ({"max_iter": -1}, ValueError, "max_iter == -1"),
+        ({"n_seeds": 0}, ValueError, "n_seeds == 0, must be >= 1"),
+        ({"regularization": -0.1}, ValueError, "regularization == -0.1"),
+    ],
+)
+def test_settings_of_our_cloner(grid, spectra, settings, error, message):
+    check_setting(quick_cloner(grid.wavelength), spectra, settings, error, message)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
         ({"n_epochs": 2.5}, TypeError, "n_epochs must be an instance of int"),
         ({"learning_rate": 0.0}, ValueError, "learning_rate == 0.0, must be > 0"),
         ({"wing_cut": 1}, ValueError, "wing_cut == 1, must be >= 2"),
         ({"min_distance": 0}, ValueError, "min_distance == 0, must be >= 1"),
         ({"edge": -1.0}, ValueError, "edge == -1.0"),
         ({"tolerance": -1}, ValueError, "tolerance == -1"),
-        ({"max_lines": -1}, ValueError, "max_lines == -1"),
-        ({"target_rms": -1.0}, ValueError, "target_rms == -1.0"),
-        ({"optimizer": "sgd"}, ValueError, r"optimizer must be one of .*got 'sgd'"),
-        ({"profile": "gauss"}, ValueError, r"profile must be one of .*got 'gauss'"),
+        ({"optimizer": "sgd"}, ValueError, r"optimizer must be one of \['adam', .*got 'sgd'"),
         ({"transmission": "sum"}, ValueError, r"transmission must be .*got 'sum'"),
-        ({"line_list": "merged"}, ValueError, "line_list must be .*got 'merged'"),
-        ({"device": "abacus"}, ValueError, "device must name a torch device .*got 'abacus'"),
-        ({"device": "cuda:99"}, ValueError, "device must name a torch device .*got 'cuda:99'"),
     ],
 )
-def test_settings_of_the_cloner(grid, spectra, settings, error, message):
-    cloner = quick_cloner(grid.wavelength).fit(spectra)
+def test_settings_of_the_papers_cloner(grid, spectra, settings, error, message):
+    check_setting(papers_cloner(grid.wavelength), spectra, settings, error, message)
+
+
+def check_setting(cloner, spectra, settings, error, message):
+    """A setting is refused, and what was fitted before is as it was."""
+    cloner.fit(spectra)
     lines = cloner.transform(spectra)
     good = cloner.get_params()
     cloner.set_params(**settings)

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skphx import BlackbodyDivider, ContinuumNormalizer, PercentileNormalizer
-from skphx._units import FLUX_UNIT, blackbody_flux
+from skphx._domain import FLUX_UNIT, blackbody_flux
 from skphx.datasets import load_npz_grid
 
 WAVELENGTH = np.linspace(5000.0, 6000.0, 50)
@@ -119,12 +119,12 @@ def test_transform_without_teff_after_fit_with_teff_raises(spectra):
 @pytest.mark.parametrize(
     ("settings", "teff", "message"),
     [
-        ({"wavelength": None}, TEFF, "needs wavelength, the pixels' wavelengths in Å, got None"),
+        ({"wavelength": None}, TEFF, "needs wavelength, the pixel centres in Å, got None"),
         ({}, None, "needs teff, in K, in fit, got None"),
         (
             {"teff": TEFF},
             None,
-            r"must be one number in K that all spectra share, got shape \(3,\)",
+            r"must be one number in K for all spectra, got shape \(3,\)",
         ),
         ({"teff": 0.0}, None, "teff must be positive and finite"),
         ({}, [3500.0, -1.0, 9000.0], r"element 1 is -1.0"),
@@ -158,7 +158,7 @@ def test_bad_flux_is_named(spectra):
 
 def test_vanishing_blackbody_is_an_error():
     divider = BlackbodyDivider(wavelength=(1.0, 2.0)).fit(np.ones((1, 3)), teff=[1000.0])
-    with pytest.raises(ValueError, match=r"teff=1000.0 K vanishes at 1.0 Å, so spectrum 0"):
+    with pytest.raises(ValueError, match=r"teff=1000.0 K is zero at 1.0 Å, so spectrum 0"):
         divider.transform(np.ones((1, 3)), teff=[1000.0])
 
 

@@ -20,6 +20,7 @@ from skphx import FluxEmulator, PercentileNormalizer, load_model, save_model
 from skphx.cli import main
 from skphx.datasets import load_npz_grid, make_stellar_grid, save_npz_grid
 from skphx.lines import LineArchive
+from skphx.paper import read_state_dicts, save_state_dicts
 
 WAVELENGTH = np.arange(8498.0, 8512.0, 0.05)
 SETTINGS = {"n_lines": 5, "wavelength": WAVELENGTH}
@@ -48,7 +49,7 @@ def work(tmp_path_factory):
         commands = [
             ["fetch", names["grid.npz"], "--teff", "5000:5200", "--logg", "4,4.5"]
             + ["--feh", "-0.5:0", "--wavelength", "8500:8510", "--mirror", server.url, "--quiet"],
-            ["clone", names["grid.npz"], names["grid.lines"], "--quiet"],
+            ["fit-lines", names["grid.npz"], names["grid.lines"], "--quiet"],
             ["build", names["grid.npz"], names["model.skops"], "--archive", names["grid.lines"]]
             + ["--quiet"],
         ]
@@ -114,15 +115,15 @@ def test_build_took_the_clones_from_the_archive(work, tmp_path, monkeypatch, cap
     def fail(*_, **__):
         raise AssertionError("a spectrum was cloned again")
 
-    for name in ("fit_unit", "clone_unit"):
+    for name in ("fit_unit", "spectrum_unit", "surface_unit", "measure_unit"):
         fail.__name__ = name  # the archive knows a fit by the name of its function
         monkeypatch.setattr(f"skphx.lines._passes.{name}", copy_function(fail))
     arguments = ("--archive", work / "grid.lines", "--quiet")
     assert run("build", work / "grid.npz", tmp_path / "again.skops", *arguments) == 0
     shown = capsys.readouterr().out
     assert "Model of 12 spectra saved to" in shown
-    assert number_after("between nodes, estimated:", shown) > 0
-    assert number_after("Lines minus spectrum, rms: median", shown) > 0
+    assert number_after("interpolation error of the flux:", shown) > 0
+    assert number_after("Fit residual, rms: median", shown) > 0
 
 
 def number_after(words, text):
@@ -130,14 +131,14 @@ def number_after(words, text):
     return float(text.split(words)[1].split()[0].rstrip(",."))
 
 
-def test_without_lines_the_model_infers_the_same(work, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("skphx.lines.fitting.FITTERS", {})  # every fit of lines would fail
+def test_without_lines_the_model_infers_the_same(work, tmp_path, no_fits, capsys):
+    no_fits()
     path = tmp_path / "flux.skops"
     assert run("build", work / "grid.npz", path, "--no-lines", "--quiet") == 0
     shown = capsys.readouterr().out
     assert "Model of 12 spectra saved to" in shown
-    assert 0 < number_after("between nodes, estimated:", shown) < 0.01
-    assert "Lines" not in shown
+    assert 0 < number_after("interpolation error of the flux:", shown) < 0.01
+    assert "Fit residual" not in shown
     model, with_lines = load_model(path), load_model(work / "model.skops")
     assert isinstance(model.emulator_, FluxEmulator)
     assert model.emulator_.medium == "vacuum"
@@ -189,7 +190,7 @@ def test_info_of_everything(work, capsys):
 def test_info_of_lines(work, tmp_path, capsys):
     archive = LineArchive(work / "grid.lines")
     archive.table().save(tmp_path / "lines.npz")
-    (path,) = archive.export_state_dicts(tmp_path, rows=[0])
+    (path,) = save_state_dicts(archive.table([0]), tmp_path)
     assert run("info", tmp_path / "lines.npz", path) == 0
     shown = capsys.readouterr().out
     assert "LineTable of 12 spectra" in shown
@@ -199,7 +200,7 @@ def test_info_of_lines(work, tmp_path, capsys):
 def test_evaluate_stands_beside_pixels(work, capsys):
     assert run("evaluate", work / "grid.npz", "--infer", "--quiet") == 0
     shown = capsys.readouterr().out
-    assert "4 spectra left out" in shown
+    assert "4 left-out spectra" in shown
     rms = {
         line.rsplit(None, 1)[0].strip(): float(line.split()[-1])
         for line in shown.splitlines()
@@ -232,7 +233,9 @@ def test_pixels_of_evaluate_are_what_one_would_write(work):
     assert table["parameters"] is None
 
 
-@pytest.mark.parametrize("command", ["fetch", "clone", "build", "infer", "evaluate", "info", ""])
+@pytest.mark.parametrize(
+    "command", ["fetch", "fit-lines", "build", "infer", "evaluate", "info", ""]
+)
 def test_help_teaches(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([*command.split(), "--help"])
@@ -270,20 +273,20 @@ def test_script_is_declared():
     [
         (["fetch", "grid.fits"], "must end in .npz or .h5"),
         (["fetch", "g.npz", "--mirror", "ftp://x/y"], "must be an http or https address"),
-        (["fetch", "g.npz", "--teff", "5050"], "teff=5050 is no node"),
-        (["fetch", "g.npz", "--medium", "air"], "hold for vacuum; leave --medium out"),
+        (["fetch", "g.npz", "--teff", "5050"], "teff=5050 is not a grid node"),
+        (["fetch", "g.npz", "--medium", "air"], "are in vacuum; leave --medium out"),
         (["fetch", "g.npz", "--library", "mist"], "there is no grid 'mist'"),
         (["fetch", "g.npz", "--from", "nowhere"], "folder nowhere does not exist"),
-        (["clone", "absent.npz", "a"], "There is no file absent.npz"),
+        (["fit-lines", "absent.npz", "a"], "There is no file absent.npz"),
         (["build", "{grid}", "model.pkl"], "must end in .skops"),
-        (["infer", "{grid}", "{star}"], "is no model that skphx wrote"),
-        (["infer", "{model}", "absent.csv"], "1 of 1 spectra:\n  absent.csv: There is no file"),
+        (["infer", "{grid}", "{star}"], "is not a model file of skphx"),
+        (["infer", "{model}", "absent.csv"], "spectra cannot be used:\n  absent.csv: There is no"),
         (["infer", "{model}", "{star}"], "does not say the unit of its wavelengths"),
         (["infer", "{model}", "{star}", "--output", "x.txt"], "must end in .csv or .json"),
-        (["infer", "{model}", "{star}", "--bounds", "mass=1:2"], "the model has teff, logg, feh"),
-        (["infer", "{model}", "{star}", "--bounds", "teff=5000"], "needs LOW:HIGH"),
+        (["infer", "{model}", "{star}", "--bounds", "mass=1:2"], "model are teff, logg, feh"),
+        (["infer", "{model}", "{star}", "--bounds", "teff=5000"], "must be a range LOW:HIGH"),
         (["evaluate", "{grid}", "--split", "interior", "--parameter", "teff"], "leave it out"),
-        (["build", "{grid}", "m.skops", "--no-lines", "--archive", "a"], "drop one of them"),
+        (["build", "{grid}", "m.skops", "--no-lines", "--archive", "a"], "not both: an archive"),
         (["build", "{grid}", "m.skops", "--no-lines", "--configuration", "paper"], "sums lines"),
         (["evaluate", "{grid}", "--no-lines", "--configuration", "paper"], "sums lines"),
         (["info", "{home}"], "without a manifest.json"),
@@ -338,7 +341,7 @@ def test_archive_of_another_grid_is_refused_and_stays_what_it_was(work, tmp_path
     other = make_stellar_grid(teff=(5000, 5500), logg=(4, 4.5), feh=(-0.5, 0), n_pixels=100)
     save_npz_grid(tmp_path / "other.npz", other)
     before = (work / "grid.lines" / "provenance.json").read_text()
-    assert run("clone", tmp_path / "other.npz", work / "grid.lines", "--quiet") == 1
+    assert run("fit-lines", tmp_path / "other.npz", work / "grid.lines", "--quiet") == 1
     assert "cannot be continued" in capsys.readouterr().err
     assert (work / "grid.lines" / "provenance.json").read_text() == before
 
@@ -359,7 +362,7 @@ def test_state_dictionary_that_holds_code(tmp_path, capsys):
     (tmp_path / "evil2.pt").write_bytes(pickle.dumps(_Code()))
     assert run("info", tmp_path / "evil2.pt") == 1
     with pytest.raises(ValueError, match=r"evil2?\.pt"):
-        LineArchive.from_state_dicts(tmp_path / "archive", tmp_path)
+        read_state_dicts(tmp_path)
     shown = capsys.readouterr()
     assert "this ran" not in shown.out + shown.err
 
@@ -376,7 +379,7 @@ def test_model_that_holds_code(work, tmp_path, capsys):
     model.scale_ = _Code()
     skops.io.dump(model, tmp_path / "evil.skops")
     with_provenance(tmp_path / "evil.skops")
-    with pytest.raises(ValueError, match="which is no part of skphx: it is not loaded"):
+    with pytest.raises(ValueError, match="which is not part of skphx, and is not loaded"):
         load_model(tmp_path / "evil.skops")
     assert run("infer", tmp_path / "evil.skops", work / "star.csv") == 1
     shown = capsys.readouterr()
@@ -384,15 +387,15 @@ def test_model_that_holds_code(work, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["skphx._files.write_atomically", "skphx.absent.Thing", "os.system"]
+    "name", ["skphx._atomic_write.write_atomically", "skphx.absent.Thing", "os.system"]
 )
 def test_only_classes_of_ours_are_trusted(name):
-    from skphx._model_files import _is_class_of_ours
+    from skphx._persistence import _is_class_of_ours
 
     assert not _is_class_of_ours(name)
-    assert _is_class_of_ours("skphx._percentile.PercentileNormalizer")
+    assert _is_class_of_ours("skphx.preprocessing._percentile.PercentileNormalizer")
     # A class that one of our modules merely imports is not ours.
-    assert not _is_class_of_ours("skphx._percentile.BaseEstimator")
+    assert not _is_class_of_ours("skphx.preprocessing._percentile.BaseEstimator")
 
 
 def test_model_files(tmp_path):
@@ -406,7 +409,7 @@ def test_model_files(tmp_path):
     content = path.read_bytes()
     for damaged in (content[:-50], b"", b"PK", content[: len(content) // 2]):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="is no model that skphx wrote"):
+        with pytest.raises(ValueError, match="is not a model file of skphx"):
             load_model(path)
     skops.io.dump(scaler, path)
     with zipfile.ZipFile(path, "a") as archive:

@@ -16,6 +16,7 @@ from skphx import (
 )
 from skphx.datasets import make_stellar_grid
 from skphx.observing import air_to_vacuum, vacuum_to_air
+from skphx.paper import GaussianProcessSearch, PaperCloner, PaperEmulator
 
 WAVELENGTH = np.linspace(8400.0, 8480.0, 1600)
 
@@ -48,18 +49,20 @@ def test_the_papers_settings():
         "learning_rate": 0.05,
         "profile": "pseudo-voigt",
         "transmission": "product",
-        "line_list": "detected",
         "target_rms": None,
+        "max_lines": None,
         "tolerance": 0,
         "min_distance": 4,
         "edge": 30.0,
     }
+    assert isinstance(cloner, PaperCloner)
     assert expected.items() <= cloner.get_params().items()
+    assert isinstance(emulator, PaperEmulator)
     assert emulator.interpolation == "linear"
     assert emulator.missing == "drop"
     assert emulator.flux is None
-    assert estimator.search == "gp_minimize"
-    assert (estimator.n_calls, estimator.n_initial_points) == (120, 100)
+    assert isinstance(estimator.search, GaussianProcessSearch)
+    assert (estimator.search.n_calls, estimator.search.n_initial_points) == (120, 100)
 
 
 def test_the_papers_continuum_spaces_its_peaks_as_the_published_code(wide_grid):
@@ -81,7 +84,6 @@ def test_the_default_is_what_the_classes_default_to():
     plain = LineManifoldRegressor(emulator.cloner).get_params(deep=False)
     assert ours == plain
     assert emulator.flux == "auto"
-    assert emulator.missing == "fade"
     ours = estimator.get_params(deep=False)
     plain = StellarParameterEstimator(emulator).get_params(deep=False)
     assert ours == plain
@@ -91,7 +93,7 @@ def test_the_default_is_what_the_classes_default_to():
 @pytest.mark.parametrize("configuration", ["default", "paper"])
 def test_normalised_spectra_need_no_normalisers(configuration):
     emulator = make_stellar_estimator(WAVELENGTH, configuration, normalized=True).emulator
-    assert isinstance(emulator.cloner, VoigtCloner)
+    assert type(emulator.cloner) is (PaperCloner if configuration == "paper" else VoigtCloner)
     raw = make_stellar_estimator(WAVELENGTH, configuration).emulator
     assert isinstance(raw.cloner, Pipeline)
     assert raw.cloner[-1].get_params().keys() == emulator.cloner.get_params().keys()
@@ -111,7 +113,15 @@ def test_arguments_reach_their_places():
     assert estimator.random_state == 7
     assert cloner.memory == "clones"
     assert estimator.n_jobs == cloner.n_jobs == 2
-    assert estimator.verbose == cloner.verbose == 1
+    assert cloner.verbose == 1
+    paper = make_stellar_estimator(
+        WAVELENGTH, "paper", random_state=7, memory="clones", n_jobs=2, verbose=1
+    )
+    cloner = paper.emulator.cloner[-1]
+    assert paper.random_state == 7
+    assert cloner.memory == "clones"
+    assert paper.n_jobs == cloner.n_jobs == 2
+    assert paper.search.verbose == cloner.verbose == 1
 
 
 def test_unknown_configuration_is_named():
@@ -122,7 +132,8 @@ def test_unknown_configuration_is_named():
 def test_the_papers_chain_runs_end_to_end(wide_grid):
     # Fewer steps and calls than the paper's; every other setting is its own.
     estimator = make_stellar_estimator(WAVELENGTH, "paper", random_state=0).set_params(
-        emulator__cloner__voigtcloner__n_epochs=10, n_calls=22, n_initial_points=20
+        emulator__cloner__papercloner__n_epochs=10,
+        search=GaussianProcessSearch(n_calls=22, n_initial_points=20),
     )
     estimator.fit(wide_grid.spectra, wide_grid.parameters)
     cloner = estimator.emulator_.cloner_[-1]
@@ -218,7 +229,7 @@ def test_without_lines_the_emulator_is_one_of_flux():
         "PercentileNormalizer",
         "ContinuumNormalizer",
     ]
-    assert (estimator.random_state, estimator.n_jobs, estimator.verbose) == (3, 2, 1)
+    assert (estimator.random_state, estimator.n_jobs) == (3, 2)
     ours = estimator.emulator.get_params(deep=False)
     plain = FluxEmulator(medium="vacuum").get_params(deep=False)
     for name in ("wavelength", "normalizer"):
@@ -226,7 +237,7 @@ def test_without_lines_the_emulator_is_one_of_flux():
     assert ours == plain
     normalised = make_stellar_estimator(grid, lines=False, normalized=True).emulator
     assert normalised.normalizer is None
-    with pytest.raises(ValueError, match="configuration='paper' sums lines, and lines=False"):
+    with pytest.raises(ValueError, match="configuration='paper' sums lines, so lines=False"):
         make_stellar_estimator(grid, "paper", lines=False)
 
 

@@ -1,19 +1,17 @@
 """What scikit-learn's users expect beyond its own checks."""
 
 import io
-import re
-from email.message import Message
-from pathlib import Path
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from detected import detected_cloner
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import estimator_html_repr
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skphx import (
@@ -24,21 +22,27 @@ from skphx import (
     PercentileNormalizer,
     StellarParameterEstimator,
     VoigtCloner,
-    _doc_link,
 )
+from skphx.paper import GaussianProcessSearch, PaperCloner, PaperEmulator
 
-ROOT = Path(__file__).resolve().parents[1]
-QUICK = {"target_rms": None, "n_epochs": 3}
+QUICK = {"target_rms": None, "max_iter": 3}
 
 
 @pytest.fixture(scope="module")
 def fitted(grid, fitted_emulator):
-    """All seven, fitted, with what to ask of each."""
+    """All seven and the paper's, fitted, with what to ask of each."""
     teff = grid.parameters[:, 0]
     spectra, normalised = grid.spectra, grid.normalised
+    point = [[5300.0, 4.2, -0.3]]
     estimator = StellarParameterEstimator(
-        FrozenEstimator(fitted_emulator), n_calls=8, n_initial_points=8, random_state=0
+        FrozenEstimator(fitted_emulator), n_initial_points=8, random_state=0
     ).fit(normalised, grid.parameters)
+    # Two orders of steps, Adam's and ours, in the cloner and in the emulator.
+    cloner = PaperCloner(grid.wavelength, edge=0, n_epochs=3)
+    paper = PaperEmulator(detected_cloner(grid.wavelength, target_rms=None, n_epochs=3))
+    paper.fit(grid.parameters, normalised)
+    search = GaussianProcessSearch(n_calls=10, n_initial_points=8)
+    guided = StellarParameterEstimator(FrozenEstimator(paper), search, random_state=0)
     return {
         "BlackbodyDivider": (
             BlackbodyDivider(grid.wavelength).fit(spectra, teff=teff),
@@ -58,14 +62,23 @@ def fitted(grid, fitted_emulator):
         ),
         "FluxEmulator": (
             FluxEmulator(grid.wavelength, PercentileNormalizer()).fit(grid.parameters, spectra),
-            lambda model: model.predict([[5300.0, 4.2, -0.3]], absolute=True),
+            lambda model: model.predict(point, absolute=True),
         ),
         "LineManifoldRegressor": (
             fitted_emulator,
-            lambda model: model.predict([[5300.0, 4.2, -0.3]]),
+            lambda model: model.predict(point),
         ),
         "StellarParameterEstimator": (
             estimator,
+            lambda model: model.predict(normalised[:1]),
+        ),
+        "PaperCloner": (
+            cloner.fit(normalised),
+            lambda model: model.transform(normalised[:2]),
+        ),
+        "PaperEmulator": (paper, lambda model: model.predict(point)),
+        "GaussianProcessSearch": (
+            guided.fit(normalised, grid.parameters),
             lambda model: model.predict(normalised[:1]),
         ),
     }
@@ -79,7 +92,11 @@ NAMES = [
     "FluxEmulator",
     "LineManifoldRegressor",
     "StellarParameterEstimator",
+    "PaperCloner",
+    "PaperEmulator",
+    "GaussianProcessSearch",
 ]
+TRANSFORMERS = [*NAMES[:4], "PaperCloner"]
 
 
 class TestPersistence:
@@ -110,38 +127,38 @@ class TestPersistence:
 
 
 class TestRepr:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_html_links_to_the_page_of_the_estimator(self, fitted, name, monkeypatch):
-        monkeypatch.setenv("SKPHX_DOCS", "https://docs.invalid/skphx/")
-        html = estimator_html_repr(fitted[name][0])
-        assert name in html
-        assert f'href="https://docs.invalid/skphx/generated/api/skphx.{name}.html"' in html
-        # `make docs` makes that page.
-        assert re.search(rf"^   {name}$", (ROOT / "docs" / "api.md").read_text(), re.M)
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_without_an_address_nothing_leads_nowhere(self, fitted, name, monkeypatch):
-        monkeypatch.delenv("SKPHX_DOCS", raising=False)
-        monkeypatch.setattr(_doc_link, "metadata", lambda package: Message())
-        html = estimator_html_repr(fitted[name][0])
-        assert name in html
-        assert not re.search(rf'href="[^"]*{name}', html)
-
-    def test_the_address_can_stand_in_the_metadata(self, monkeypatch):
-        monkeypatch.delenv("SKPHX_DOCS", raising=False)
-        published = Message()
-        published["Project-URL"] = "Source, https://code.invalid"
-        published["Project-URL"] = "Documentation, https://docs.invalid"
-        monkeypatch.setattr(_doc_link, "metadata", lambda package: published)
-        html = estimator_html_repr(PercentileNormalizer())
-        assert "https://docs.invalid/generated/api/skphx.PercentileNormalizer.html" in html
-
     def test_text_shows_what_differs_from_the_default(self):
         assert repr(VoigtCloner(prominence=0.02)) == "VoigtCloner(prominence=0.02)"
+        assert repr(PaperCloner(edge=1.0)) == "PaperCloner(edge=1.0)"
+        emulator = PaperEmulator(PaperCloner(), missing="fade", parameter_names=None)
+        assert "".join(repr(emulator).split()) == (
+            "PaperEmulator(cloner=PaperCloner(),missing='fade',parameter_names=None)"
+        )
+        assert repr(GaussianProcessSearch()) == "GaussianProcessSearch()"
+        assert repr(GaussianProcessSearch(30, n_initial_points=9, verbose=1)) == (
+            "GaussianProcessSearch(n_calls=30, n_initial_points=9, verbose=1)"
+        )
+
+
+class TestCloning:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_clone_has_the_settings_and_none_of_the_state(self, fitted, name):
+        model = fitted[name][0]
+        copy = clone(model)
+        assert repr(copy) == repr(model)
+        assert not [one for one in vars(copy) if one.endswith("_")]
+        assert [one for one in vars(model) if one.endswith("_")]
+
+    def test_settings_of_the_search_are_reached_through_the_estimator(self, fitted):
+        estimator = clone(fitted["GaussianProcessSearch"][0])
+        assert estimator.get_params()["search__n_calls"] == 10
+        assert estimator.set_params(search__n_calls=12).search.n_calls == 12
+        # The search of the original is its own.
+        assert fitted["GaussianProcessSearch"][0].search.n_calls == 10
 
 
 class TestOutput:
-    @pytest.mark.parametrize("name", NAMES[:4])
+    @pytest.mark.parametrize("name", TRANSFORMERS)
     def test_pandas_keeps_numbers_rows_and_names(self, fitted, grid, name):
         model, ask = fitted[name]
         plain = ask(model)
@@ -158,13 +175,15 @@ class TestOutput:
 
 class TestMemory:
     def test_the_same_spectrum_is_never_cloned_twice(self, grid, tmp_path):
-        cloner = VoigtCloner(grid.wavelength, line_list="detected", memory=str(tmp_path), **QUICK)
+        cloner = detected_cloner(
+            grid.wavelength, memory=str(tmp_path), target_rms=None, n_epochs=3
+        )
         spectra = grid.normalised
         cloner.fit(spectra[:3])
         stored = _stored(tmp_path)
         assert stored == 3
         # Other neighbours, another order, another instance: nothing new is cloned.
-        again = VoigtCloner(**cloner.get_params()).fit(spectra[[2, 0]])
+        again = PaperCloner(**cloner.get_params()).fit(spectra[[2, 0]])
         assert _stored(tmp_path) == stored
         # One more spectrum, or another setting, is.
         again.fit(spectra[:4])

@@ -7,8 +7,8 @@ from numpy.polynomial import Polynomial
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skphx import ContinuumNormalizer
-from skphx._continuum import _basis
 from skphx.datasets import load_npz_grid, make_stellar_grid
+from skphx.preprocessing._continuum import _basis
 
 BLANK_SPECTRUM = {
     "check_estimators_dtypes": "casts random numbers to integers 0 to 2, five pixels a spectrum, "
@@ -91,7 +91,7 @@ def test_transform_then_inverse_transform_is_the_identity():
         grid.spectra[some],
         rtol=1e-12,
     )
-    with pytest.raises(ValueError, match=r"got 2 spectra without continuum, but fit saw 6"):
+    with pytest.raises(ValueError, match=r"got 2 spectra without continuum, but fit had 6"):
         normalizer.inverse_transform(flux[some])
     single = ContinuumNormalizer(grid.wavelength).fit(grid.spectra[:1])
     np.testing.assert_allclose(single.inverse_transform(flux), flux * continuum[0], rtol=1e-12)

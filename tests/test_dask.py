@@ -5,6 +5,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+from detected import detected_cloner
 
 from skphx import LineManifoldRegressor, VoigtCloner
 from skphx.datasets import make_stellar_grid
@@ -59,11 +60,18 @@ def test_units_run_on_both_workers(client):
     assert {result["worker"] for result in results} == set(client.scheduler_info()["workers"])
 
 
-@pytest.mark.parametrize("line_list", ["grown", "detected"])
-def test_lines_are_those_of_one_process(client, grid, line_list, tmp_path):
-    settings = {"line_list": line_list, "n_seeds": 3, "n_epochs": 10}
-    alone = VoigtCloner(grid.wavelength, **settings).fit_transform(grid.normalised)
-    cloner = VoigtCloner(grid.wavelength, archive=tmp_path / "grid", **settings)
+def grown(wavelength, **settings):
+    return VoigtCloner(wavelength, n_seeds=3, max_iter=10, **settings)
+
+
+def detected(wavelength, **settings):
+    return detected_cloner(wavelength, n_epochs=10, **settings)
+
+
+@pytest.mark.parametrize("make", [grown, detected])
+def test_lines_are_those_of_one_process(client, grid, make, tmp_path):
+    alone = make(grid.wavelength).fit_transform(grid.normalised)
+    cloner = make(grid.wavelength, archive=tmp_path / "grid")
     with joblib.parallel_config(backend="dask"):
         spread = cloner.fit_transform(grid.normalised)
     np.testing.assert_array_equal(spread, alone)
@@ -74,9 +82,7 @@ def test_lines_are_those_of_one_process(client, grid, line_list, tmp_path):
 
 
 def test_emulator_is_that_of_one_process(client, grid):
-    emulator = LineManifoldRegressor(
-        VoigtCloner(grid.wavelength, n_seeds=3, n_epochs=10), n_sweeps=2
-    )
+    emulator = LineManifoldRegressor(grown(grid.wavelength), n_passes=2)
     alone = emulator.fit(grid.parameters, grid.normalised).lines_
     with joblib.parallel_config(backend="dask"):
         spread = emulator.fit(grid.parameters, grid.normalised).lines_
@@ -84,9 +90,13 @@ def test_emulator_is_that_of_one_process(client, grid):
 
 
 def test_errors_come_back_from_the_workers(client, grid):
-    cloner = VoigtCloner(grid.wavelength, line_list="detected", optimizer="newton")
+    # Steps so large that no line survives them.
+    cloner = detected(grid.wavelength, optimizer="adam", learning_rate=1e300)
     with (
         joblib.parallel_config(backend="dask"),
-        pytest.raises(ValueError, match="optimizer must be one of"),
+        pytest.raises(
+            RuntimeError, match=r"lines ended with parameters .*learning_rate"
+        ) as caught,
     ):
         cloner.fit(grid.normalised)
+    assert "in spectrum" in caught.value.__notes__[0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import voigt_profile
 
-from skphx._units import blackbody_flux
+from skphx._domain import blackbody_flux
 from skphx.datasets import load_npz_grid, make_stellar_grid, save_npz_grid
 from skphx.datasets._stellar_grid import _optical_depth
 
@@ -177,8 +177,8 @@ def test_no_lines_gives_the_continuum():
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"teff": (5000, 5000)}, ValueError, r"teff must hold each node once"),
-        ({"logg": ()}, ValueError, r"logg must be the grid's nodes"),
+        ({"teff": (5000, 5000)}, ValueError, r"teff must hold each value once"),
+        ({"logg": ()}, ValueError, r"logg must be the values of the grid"),
         ({"teff": (-5.0,)}, ValueError, "teff must be positive, in K, got -5.0"),
         ({"parameters": [[5000, 4.0]]}, ValueError, r"shape \(n_spectra, 3\), got shape \(1, 2\)"),
         ({"parameters": [[5000, 4.0, np.nan]]}, ValueError, "parameters must be finite"),
@@ -252,15 +252,15 @@ def test_integers_are_ten_thousand_times_the_flux(tmp_path, grid):
         ({"flux": np.ones((4, 29))}, r"shape \(n_spectra, 30\).*got shape \(4, 29\)"),
         ({"flux": np.ones((4, 30), dtype=int)}, "must hold floats, got dtype int"),
         ({"flux_1e4": np.ones((4, 30), dtype=int)}, r"got \['flux', 'flux_1e4'\]"),
-        ({"teff": np.ones(3)}, r"teff of g.npz must hold one number a spectrum, shape \(4,\)"),
+        ({"teff": np.ones(3)}, r"teff of g.npz must hold one number per spectrum, shape \(4,\)"),
         ({"feh": np.array([0, 0, np.nan, 0])}, "feh of g.npz must be finite.*spectrum 2"),
         ({"wavelength": np.ones(30)}, "wavelength of g.npz must be strictly increasing"),
         (
             {"logg": np.array([None] * 4)},
             "Array 'logg' of g.npz cannot be read.*Objects are refused",
         ),
-        ({"medium": "water"}, "medium must be 'air' or 'vacuum'"),
-        ({"medium": "vacuum"}, "medium='air' was given, but g.npz says 'vacuum'"),
+        ({"medium": "water"}, "medium of g.npz must be 'air' or 'vacuum'"),
+        ({"medium": "vacuum"}, "medium='air' was given, but the wavelengths of g.npz are"),
     ],
 )
 def test_bad_files_are_explained(tmp_path, grid, changes, message):
@@ -271,7 +271,7 @@ def test_bad_files_are_explained(tmp_path, grid, changes, message):
 
 def test_medium_must_be_known(tmp_path, grid):
     np.savez(tmp_path / "g.npz", **arrays_of(grid))
-    with pytest.raises(ValueError, match="does not say whether its wavelengths hold for air"):
+    with pytest.raises(ValueError, match="does not say whether its wavelengths are in air"):
         load_npz_grid(tmp_path / "g.npz")
     assert load_npz_grid(tmp_path / "g.npz", medium="air").medium == "air"
 
@@ -282,7 +282,7 @@ def test_what_is_no_npz_file(tmp_path):
     (tmp_path / "text.npz").write_text("wavelength flux")
     np.save(tmp_path / "array.npy", np.ones(3))
     for name in ("text.npz", "array.npy"):
-        with pytest.raises(ValueError, match=rf"{name} is no .npz file"):
+        with pytest.raises(ValueError, match=rf"{name} is not an .npz file"):
             load_npz_grid(tmp_path / name)
 
 

@@ -20,8 +20,11 @@ from skphx import (
 )
 from skphx.datasets import make_stellar_grid
 from skphx.inference import boxes_around, priors_around
+from skphx.paper import GaussianProcessSearch
 
 NAN = np.nan
+# Twenty random points, and none that is guided.
+AT_RANDOM = GaussianProcessSearch(20, 20)
 # Points between the nodes, one of them near a corner.
 POINTS = np.array([[5230.0, 4.13, -0.34], [5790.0, 4.41, -0.08], [5010.0, 4.02, -0.49]])
 
@@ -31,7 +34,7 @@ def fit(emulator, grid):
     """Estimators of the same frozen emulator."""
 
     def fit(**settings):
-        settings = {"n_calls": 20, "n_initial_points": 20, "random_state": 0, **settings}
+        settings = {"n_initial_points": 20, "random_state": 0, **settings}
         return StellarParameterEstimator(emulator, **settings).fit(
             grid.normalised, grid.parameters
         )
@@ -76,8 +79,8 @@ def test_held_out_spectra_are_inferred_better_than_by_their_nearest_node(fit, gr
 
 
 def test_minimisation_and_guided_evaluations_only_ever_help(fit, held_out, loss):
-    random = fit(search="gp_minimize").predict(held_out.spectra)
-    guided = fit(search="gp_minimize", n_calls=23).predict(held_out.spectra)
+    random = fit(search=AT_RANDOM).predict(held_out.spectra)
+    guided = fit(search=GaussianProcessSearch(23, 20)).predict(held_out.spectra)
     # The loss below knows no continuum but 1.
     refined = fit(continuum_degree=None).predict(held_out.spectra)
     more_starts = fit(continuum_degree=None, n_starts=4).predict(held_out.spectra)
@@ -87,15 +90,8 @@ def test_minimisation_and_guided_evaluations_only_ever_help(fit, held_out, loss)
     # Starts of one valley end at one bottom, up to rounding.
     assert (loss(spectra, more_starts) <= (1 + 1e-5) * loss(spectra, refined)).all()
     # Of random points the best one is taken, not any.
-    points = fit(search="gp_minimize", n_calls=1, n_initial_points=1).predict(spectra)
+    points = fit(search=GaussianProcessSearch(1, 1)).predict(spectra)
     assert (loss(spectra, random) < loss(spectra, points)).any()
-
-
-def test_the_papers_search_ends_on_an_evaluated_point(fit, held_out, emulator):
-    # The shared random points of a fixed seed: each answer is one of them.
-    found = fit(search="gp_minimize").predict(np.repeat(held_out.spectra, 2, axis=0))
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[2], found[3])
 
 
 def test_answers_lie_in_the_grid(fit, grid):
@@ -141,24 +137,24 @@ def test_spectra_do_not_depend_on_each_other(fit, held_out):
 
 
 def test_answers_are_repeatable_and_depend_on_the_seed(fit, held_out):
-    estimator = fit(search="gp_minimize")
+    estimator = fit(search=AT_RANDOM)
     found = estimator.predict(held_out.spectra)
     np.testing.assert_array_equal(estimator.predict(held_out.spectra), found)
-    other = fit(search="gp_minimize", random_state=1)
+    other = fit(search=AT_RANDOM, random_state=1)
     assert not np.array_equal(other.predict(held_out.spectra), found)
 
 
 def test_score_is_r2_of_the_parameters(fit, held_out):
-    estimator = fit(search="gp_minimize")
+    estimator = fit(search=AT_RANDOM)
     found = estimator.predict(held_out.spectra)
     expected = r2_score(held_out.parameters, found)
     assert estimator.score(held_out.spectra, held_out.parameters) == pytest.approx(expected)
 
 
 def test_an_emulator_that_is_not_frozen_is_fitted_on_a_copy(grid):
-    cloner = VoigtCloner(grid.wavelength, target_rms=None, n_epochs=3)
+    cloner = VoigtCloner(grid.wavelength, target_rms=None, max_iter=3)
     emulator = LineManifoldRegressor(cloner, smoothness=0)
-    estimator = StellarParameterEstimator(emulator, n_calls=2, n_initial_points=2)
+    estimator = StellarParameterEstimator(emulator, n_initial_points=2)
     estimator.fit(grid.normalised, grid.parameters)
     assert not hasattr(emulator, "lines_")
     assert estimator.emulator_.lines_.shape[0] == len(grid.parameters)
@@ -169,11 +165,10 @@ def test_raw_spectra_are_normalised_with_the_teff_tried(grid, held_out):
         BlackbodyDivider(grid.wavelength),
         PercentileNormalizer(99),
         ContinuumNormalizer(grid.wavelength, degree=1),
-        VoigtCloner(grid.wavelength, n_epochs=10),
+        VoigtCloner(grid.wavelength, max_iter=10),
     )
     estimator = StellarParameterEstimator(
-        LineManifoldRegressor(cloner, n_sweeps=1),
-        n_calls=20,
+        LineManifoldRegressor(cloner, n_passes=1),
         n_initial_points=20,
         random_state=0,
         n_starts=1,
@@ -187,35 +182,34 @@ def test_raw_spectra_are_normalised_with_the_teff_tried(grid, held_out):
 def test_a_corner_without_nodes_is_not_an_answer(grid):
     # No node at 6000 K with log g 4.5: beyond that edge the emulator stands still.
     keep = ~((grid.parameters[:, 0] == 6000) & (grid.parameters[:, 1] == 4.5))
-    cloner = VoigtCloner(grid.wavelength, target_rms=None, n_epochs=5)
+    cloner = VoigtCloner(grid.wavelength, target_rms=None, max_iter=5)
     emulator = LineManifoldRegressor(cloner, holes="interpolate", smoothness=0)
     estimator = StellarParameterEstimator(
-        emulator, n_calls=20, n_initial_points=20, random_state=0, n_starts=1
+        emulator, n_initial_points=20, random_state=0, n_starts=1
     ).fit(grid.normalised[keep], grid.parameters[keep])
-    for search in ("gauss-newton", "gp_minimize"):
+    for search in ("gauss-newton", AT_RANDOM):
         estimator.set_params(search=search)
         found = estimator.predict(grid.normalised[~keep])
         assert estimator.emulator_.grid_.contains(found).all()
 
 
-def test_progress_bar_only_where_asked(fit, held_out, capsys):
-    fit(search="gp_minimize").predict(held_out.spectra)
-    assert capsys.readouterr().err == ""
-    fit(search="gp_minimize", verbose=1).predict(held_out.spectra)
-    assert "inferring" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"search": "gp_minimize", "n_calls": 10}, ValueError, "n_calls == 10, must be >= 20"),
+        (
+            {"search": "gp_minimize"},
+            ValueError,
+            r"search must be .*GaussianProcessSearch\(\), got",
+        ),
+        ({"search": GaussianProcessSearch(10, 20)}, ValueError, "n_calls == 10, must be >= 20"),
         ({"search": "random"}, ValueError, "search must be 'gauss-newton' or .*got 'random'"),
         ({"continuum_degree": -1}, ValueError, "continuum_degree == -1, must be >= 0"),
         ({"continuum_degree": 1.5}, TypeError, "continuum_degree must be an instance of int"),
-        ({"n_calls": 0}, ValueError, "n_calls == 0, must be >= 1"),
+        ({"search": GaussianProcessSearch(0, 1)}, ValueError, "n_calls == 0, must be >= 1"),
         ({"n_initial_points": 0}, ValueError, "n_initial_points == 0"),
         ({"n_starts": 0}, ValueError, "n_starts == 0"),
-        ({"n_calls": 20.5}, TypeError, "n_calls must be an instance of int"),
+        ({"search": GaussianProcessSearch(20.5)}, TypeError, "n_calls must be an instance of int"),
+        ({"search": GaussianProcessSearch(5, 0)}, ValueError, "n_initial_points == 0"),
         ({"bounds": [[0, 1]]}, ValueError, r"bounds must have shape \(3, 2\)"),
         ({"bounds": [[7e3, 8e3], [NAN, NAN], [NAN, NAN]]}, ValueError, "outside the grid"),
     ],
@@ -226,13 +220,13 @@ def test_bad_settings_are_named(fit, settings, error, message):
 
 
 def test_parameters_of_one_column_need_two_dimensions(emulator, grid):
-    estimator = StellarParameterEstimator(emulator, n_calls=2, n_initial_points=2)
+    estimator = StellarParameterEstimator(emulator, n_initial_points=2)
     with pytest.raises(ValueError, match=r"shape \(n_spectra, n_parameters\), got shape \(12,\)"):
         estimator.fit(grid.normalised, grid.parameters[:, 0])
 
 
 def test_a_frozen_emulator_of_other_pixels_is_named(emulator, grid):
-    estimator = StellarParameterEstimator(emulator, n_calls=2, n_initial_points=2)
+    estimator = StellarParameterEstimator(emulator, n_initial_points=2)
     with pytest.raises(ValueError, match="X must have the 400 pixels of the fitted emulator"):
         estimator.fit(grid.normalised[:, ::2], grid.parameters)
 
@@ -240,7 +234,7 @@ def test_a_frozen_emulator_of_other_pixels_is_named(emulator, grid):
 def test_a_frozen_emulator_keeps_its_state(emulator, fitted_emulator, grid):
     assert isinstance(emulator, FrozenEstimator)
     before = fitted_emulator.manifold_, fitted_emulator.flux_
-    StellarParameterEstimator(emulator, n_calls=2, n_initial_points=2).fit(
+    StellarParameterEstimator(emulator, n_initial_points=2).fit(
         grid.normalised[:2], grid.parameters[:2]
     )
     assert fitted_emulator.manifold_ is before[0]
@@ -309,8 +303,9 @@ def test_pixels_of_large_error_do_not_count(fit, held_out):
     ],
 )
 def test_wrong_priors_and_errors_are_named(fit, held_out, known, message):
+    estimator = fit()
     with pytest.raises(ValueError, match=message):
-        fit().predict(held_out.spectra, **known)
+        estimator.predict(held_out.spectra, **known)
 
 
 def test_what_is_known_travels_as_metadata(fit):
@@ -481,7 +476,7 @@ def test_arrays_that_processes_map_from_disk_are_taken(raw):
     np.testing.assert_allclose(one, two, rtol=1e-9)
 
 
-@pytest.mark.parametrize("search", ["gauss-newton", "gp_minimize"])
+@pytest.mark.parametrize("search", ["gauss-newton", GaussianProcessSearch()])
 def test_blank_and_negative_spectra_are_refused(raw, search):
     estimator = StellarParameterEstimator.from_emulator(raw.estimator.emulator_, search=search)
     for factor, message in ((0.0, "spectrum 1 is zero at every pixel"), (-1.0, "of spectrum 1")):
@@ -597,30 +592,6 @@ def test_an_emulator_that_was_cut_predicts_on_its_pixels(raw, part, normalised):
     np.testing.assert_allclose(found[:, 2], raw.parameters[:6, 2], atol=0.06)
     with pytest.raises(ValueError, match="X has 900 features"):
         cut.predict(whole)
-
-
-def test_the_papers_search_takes_neither_errors_nor_priors(raw):
-    estimator = StellarParameterEstimator.from_emulator(
-        raw.estimator.emulator_, search="gp_minimize", n_calls=10, n_initial_points=10
-    )
-    assert estimator.surrogate_ is None
-    priors = priors_around(raw.parameters[:2], {"teff": 100.0})
-    for known in ({"sigma": 1.0}, {"sigma": 1.0, "priors": priors}, {"priors": priors}):
-        with pytest.raises(ValueError, match=r"search='gp_minimize' .* takes neither sigma nor"):
-            estimator.predict(raw.spectra[:2], **known)
-    # Without them it does, and keeps to its box.
-    found = estimator.predict(raw.spectra[:2], bounds=[[5000, 5100], [NAN, NAN], [NAN, NAN]])
-    assert ((found[:, 0] >= 5000) & (found[:, 0] <= 5100)).all()
-
-
-def test_calls_and_guided_points_are_of_the_papers_search_alone(raw):
-    settings = {"n_initial_points": 40, "random_state": 0}
-    emulator = raw.estimator.emulator_
-    few, many = (
-        StellarParameterEstimator.from_emulator(emulator, n_calls=n_calls, **settings)
-        for n_calls in (1, 1000)
-    )
-    np.testing.assert_array_equal(few.predict(raw.spectra[:1]), many.predict(raw.spectra[:1]))
 
 
 def test_an_emulator_fitted_on_tables_predicts_raw_spectra(raw):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from phoenix_server import HTML, NODES, WAVELENGTH, serve, write_library
 
-from skphx._files import TEMPORARY, inside, write_atomically
+from skphx._atomic_write import TEMPORARY, inside, write_atomically
 from skphx.datasets import (
     DownloadError,
     GridLayout,
@@ -27,7 +27,7 @@ from skphx.datasets import (
     get_data_home,
 )
 from skphx.datasets._cache import FileCache
-from skphx.datasets._download import Attempts, _asked_to_wait, download
+from skphx.datasets._download import Attempts, _retry_after, download
 
 ONE = {"teff": 5000, "logg": 4.0, "feh": 0.0}
 FIRST = "lte05000-4.00-0.0."
@@ -176,10 +176,10 @@ def test_trouble_that_passes(fetch, server, library, tmp_path, troubles):
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        ("html", "it is no FITS file but a web page"),
+        ("html", "not a FITS file but a web page"),
         ("zeros", "its flux is zero everywhere"),
         ("short", "cut short"),
-        ("long", "does not fit the file"),
+        ("long", "is not from the file that is now on the server"),
         (503, "the server answered 503"),
         (500, "the server answered 500"),
         ("redirect", "file:///etc/passwd"),
@@ -187,7 +187,7 @@ def test_trouble_that_passes(fetch, server, library, tmp_path, troubles):
 )
 def test_trouble_that_stays(fetch, server, tmp_path, trouble, message):
     server.troubles = {FIRST: [trouble, "always"]}
-    with pytest.raises(DownloadError, match="1 of 12 files could not be had") as error:
+    with pytest.raises(DownloadError, match="1 of 12 files could not be downloaded") as error:
         fetch(n_retries=1)
     assert message in str(error.value)
     assert FIRST in str(error.value)
@@ -217,7 +217,7 @@ def test_cut_connection_goes_on_where_it_stopped(fetch, server, library):
 
 def test_part_of_yesterday_is_finished_today(fetch, server, tmp_path):
     server.troubles = {FIRST: ["cut", "always"]}
-    with pytest.raises(DownloadError, match="What has arrived is kept"):
+    with pytest.raises(DownloadError, match="The part that was received is kept"):
         fetch(**ONE, n_retries=0)
     assert any(name.endswith(TEMPORARY) for name in leftovers(tmp_path))
     server.troubles, server.requests = {}, []
@@ -281,7 +281,7 @@ def test_alpha_that_is_nowhere_is_a_column_all_the_same(fetch):
 
 def test_server_without_any_node(fetch, server):
     server.troubles = {"lte": [404, "always"]}
-    with pytest.raises(ValueError, match="has none of the 12 nodes asked for"):
+    with pytest.raises(ValueError, match="has none of the 12 requested nodes"):
         fetch()
 
 
@@ -327,7 +327,7 @@ def test_file_far_too_large_is_refused(server, tmp_path):
 def test_waits_are_doubled_and_follow_the_server(fetch, server, monkeypatch):
     waited = []
     monkeypatch.setattr("skphx.datasets._download._sleep", lambda s, stop: waited.append(s))
-    monkeypatch.setattr("skphx.datasets._download._asked_to_wait", lambda headers: 3.0)
+    monkeypatch.setattr("skphx.datasets._download._retry_after", lambda headers: 3.0)
     server.troubles = {FIRST: [503, 503, 503]}
     fetch(**ONE, delay=2.0)
     assert waited == [3.0, 4.0, 8.0]
@@ -338,7 +338,7 @@ def test_waits_are_doubled_and_follow_the_server(fetch, server, monkeypatch):
     [("7", 7.0), ("soon", 0.0), (None, 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
 )
 def test_what_the_server_asks_to_wait(header, seconds):
-    assert _asked_to_wait({} if header is None else {"Retry-After": header}) == seconds
+    assert _retry_after({} if header is None else {"Retry-After": header}) == seconds
 
 
 # This machine's bad days
@@ -613,8 +613,8 @@ def test_interrupted_write_leaves_what_was_there(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"teff": 5050}, "teff=5050 is no node of the library; the nearest are 5000 and 5100"),
-        ({"logg": (6.5, 7)}, r"logg=\(6.5, 7\) holds no node"),
+        ({"teff": 5050}, "teff=5050 is not a grid node; nearest: 5000, 5100"),
+        ({"logg": (6.5, 7)}, r"logg=\(6.5, 7\) contains no grid node"),
         ({"teff": "hot"}, "teff must be a number, a tuple"),
         ({"on_missing": "cry"}, "on_missing must be 'warn', 'raise' or 'ignore', got 'cry'"),
         ({"n_jobs": 0}, "n_jobs == 0"),

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from conftest import make_small_grid
 
-from skphx.flux import InterpolationError, error
-from skphx.flux.choice import SATURATIONS, SMOOTH_KINDS, choose_interpolation, kinds_to_try
-from skphx.flux.scale import from_growth, to_growth
-from skphx.grids import make_grid
-from skphx.grids._hold_out import plane_splits
+from skphx.flux import _error as error
+from skphx.flux._choice import SATURATIONS, SMOOTH_KINDS, choose_interpolation, kinds_to_try
+from skphx.flux._error import InterpolationError
+from skphx.flux._scale import from_growth, to_growth
+from skphx.interpolation import make_grid
+from skphx.interpolation._hold_out import plane_splits
 
 TEFF = np.linspace(0.0, 1.0, 7)
 

@@ -19,10 +19,10 @@ from skphx import (
     load_model,
     save_model,
 )
-from skphx.flux import InterpolationError
-from skphx.flux.choice import SATURATIONS, SMOOTH_KINDS, choose_interpolation
-from skphx.flux.scale import from_growth, to_growth
-from skphx.grids import make_grid
+from skphx.flux._choice import SATURATIONS, SMOOTH_KINDS, choose_interpolation
+from skphx.flux._error import InterpolationError
+from skphx.flux._scale import from_growth, to_growth
+from skphx.interpolation import make_grid
 
 WAVELENGTH = np.linspace(5000.0, 5004.0, 80)
 KINDS = ("linear", *SMOOTH_KINDS)
@@ -416,8 +416,9 @@ def test_between_old_pixels_the_scale_is_interpolated(nodes, saturation):
     ],
 )
 def test_pixels_that_are_not_there(nodes, wavelength, message):
+    emulator = fit(nodes)
     with pytest.raises(ValueError, match=message):
-        fit(nodes).select(wavelength=wavelength)
+        emulator.select(wavelength=wavelength)
 
 
 # Grids -------------------------------------------------------------------------------------
@@ -709,7 +710,7 @@ def changed(array, index, value):
         (lambda X, y: (X, changed(y, (3, 7), np.inf)), "^y contains infinity.*spectrum 3"),
         (lambda X, y: (X, changed(y, 3, -y[3])), "must hold flux, but .*spectrum 3 are negative"),
         (lambda X, y: (changed(X, (3, 1), np.nan), y), "X contains NaN"),
-        (lambda X, y: (X, y[:, 0]), r"one spectrum a row, shape \(n_nodes, n_pixels\)"),
+        (lambda X, y: (X, y[:, 0]), r"one spectrum in each row, shape \(n_nodes, n_pixels\)"),
         (lambda X, y: (X, y[:-1]), r"inconsistent numbers of samples: \[20, 19\]"),
         (lambda X, y: (X[:, 0], y), "Expected 2D array"),
         (lambda X, y: (changed(X, 1, X[0]), y), "each node once, but 1 is repeated"),

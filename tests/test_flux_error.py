@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from conftest import make_small_grid
 
-from skphx.flux import InterpolationError, error
-from skphx.flux.pixels import resampled
-from skphx.flux.scale import from_growth
-from skphx.grids import make_grid
+from skphx.flux import _error as error
+from skphx.flux._error import InterpolationError
+from skphx.flux._pixels import resampled
+from skphx.flux._scale import from_growth
+from skphx.interpolation import make_grid
 
 CURVES = np.linspace(0.01, 0.04, 30)
 

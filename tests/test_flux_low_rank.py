@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from skphx._units import blackbody_flux
-from skphx.flux.continua import NodeContinua
-from skphx.flux.low_rank import LowRank
-from skphx.flux.pixels import PixelsBetween
+from skphx._domain import blackbody_flux
+from skphx.flux._continua import NodeContinua
+from skphx.flux._low_rank import LowRank
+from skphx.flux._pixels import PixelsBetween
 
 WAVELENGTH = np.linspace(5000.0, 5100.0, 300)
 TEFF = np.array([4000.0, 5000.0, 6000.0])

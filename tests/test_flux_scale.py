@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skphx.flux.scale import from_growth, growth_slope, to_growth
+from skphx.flux._scale import from_growth, growth_slope, to_growth
 
 SATURATIONS = (1e-4, 0.01, 0.3, np.inf)
 FLUX = np.concatenate([np.linspace(-0.2, 0.999, 50), [1.0, 1.0 + 1e-9, 1.1, 3.0]])

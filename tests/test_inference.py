@@ -1,18 +1,12 @@
-"""Boxes, the guided search and the refinement, on problems whose answer is known."""
+"""Boxes and Gauss-Newton steps, on problems whose answer is known."""
 
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from skphx.inference import (
-    boxes_around,
-    draw_points,
-    gp_search,
-    priors_around,
-    refine,
-    resolve_boxes,
-    resolve_priors,
-)
+from skphx.inference import boxes_around, priors_around
+from skphx.inference._bounds_and_priors import draw_points, resolve_boxes, resolve_priors
+from skphx.inference._gauss_newton import gauss_newton
 
 NAMES = ("teff", "logg")
 GRID = np.array([[4000.0, 6000.0], [3.0, 5.0]])
@@ -99,7 +93,7 @@ def linear_residuals(points):
 
 
 def squares_of(residuals):
-    """What refine asks for, from residuals and their finite differences."""
+    """What gauss_newton asks for, from residuals and their finite differences."""
 
     def evaluate(points, rows):
         value = residuals(points)
@@ -122,7 +116,9 @@ def squares_of(residuals):
 
 def refine_from(residuals, box, starts, **settings):
     starts = np.array(starts, dtype=float)
-    return refine(squares_of(residuals), np.tile(box, (len(starts), 1, 1)), starts, **settings)
+    return gauss_newton(
+        squares_of(residuals), np.tile(box, (len(starts), 1, 1)), starts, **settings
+    )
 
 
 def curved_residuals(points):
@@ -173,7 +169,7 @@ def test_refinement_stays_in_its_box():
         visited.append(points.copy())
         return evaluate(points, rows)
 
-    end = refine(watched, box[None], np.array([[4500.0, 3.2]]))
+    end = gauss_newton(watched, box[None], np.array([[4500.0, 3.2]]))
     visited = np.vstack(visited)
     assert (visited >= box[:, 0]).all()
     assert (visited <= box[:, 1]).all()
@@ -201,51 +197,6 @@ def test_refinement_stops_when_its_evaluations_are_used_up():
     end = refine_from(curved_residuals, GRID, [[4500.0, 4.9]], max_evaluations=3)
     assert end.n_evaluations[0] == 3
     assert not end.converged[0]
-
-
-def bowl(point):
-    return float(np.sqrt(np.mean(linear_residuals(point[None]) ** 2)))
-
-
-def search(n_calls, box=GRID, n_points=8, random_state=0):
-    points = draw_points(box, n_points, np.random.RandomState(1))
-    losses = np.array([bowl(point) for point in points])
-    return (points, losses), gp_search(
-        bowl, box, points, losses, n_calls=n_calls, random_state=random_state
-    )
-
-
-def test_guided_search_adds_evaluations_and_finds_lower_loss():
-    (points, losses), (all_points, all_losses) = search(4)
-    assert all_points.shape == (12, 2)
-    np.testing.assert_array_equal(all_points[:8], points)
-    np.testing.assert_array_equal(all_losses[:8], losses)
-    # The added losses are those of the added points, and one is lower than all random ones.
-    np.testing.assert_allclose(all_losses, [bowl(point) for point in all_points])
-    assert all_losses[8:].min() < losses.min()
-    assert (all_points >= GRID[:, 0]).all()
-    assert (all_points <= GRID[:, 1]).all()
-
-
-def test_guided_search_is_repeatable():
-    _, (points, _) = search(2)
-    _, (again, _) = search(2)
-    np.testing.assert_array_equal(points, again)
-
-
-def test_guided_search_leaves_a_fixed_parameter_alone():
-    box = np.array([[5000.0, 5000.0], [3.0, 5.0]])
-    _, (points, _) = search(1, box=box)
-    assert points.shape == (9, 2)
-    np.testing.assert_array_equal(points[:, 0], 5000.0)
-
-
-def test_without_calls_or_room_nothing_is_added():
-    (points, losses), found = search(0)
-    assert found[0] is points
-    assert found[1] is losses
-    _, (points, _) = search(5, box=np.array([[5000.0, 5000.0], [4.0, 4.0]]))
-    assert len(points) == 8
 
 
 def test_priors_around_are_centred_and_leave_the_rest_free():

@@ -1,4 +1,4 @@
-"""Observed stars to results: recovery, calibrated errors, masks, chunks, priors, flags."""
+"""Observed stars to results: recovery, calibrated errors, masks, segments, priors, flags."""
 
 import sys
 from dataclasses import replace
@@ -11,19 +11,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from skphx import StellarParameterEstimator
 from skphx.datasets import load_npz_grid, load_spectrum, make_stellar_grid
-from skphx.flux import InterpolationError
-from skphx.grids import make_grid
-from skphx.inference import (
-    FLAGS,
-    ObservationModel,
-    compare_emulators,
-    compile_emulator,
-    infer_stars,
-)
-from skphx.inference.observed import ObservedSpectra, to_internal
-from skphx.inference.sampling import PosteriorSampler
-from skphx.inference.scan import Scan
-from skphx.observing import LightPath, ObservedSpectrum, air_to_vacuum, vacuum_to_air
+from skphx.flux._error import InterpolationError
+from skphx.inference import FLAGS, ObservationModel, compare_emulators
+from skphx.inference._compiling import compile_emulator
+from skphx.inference._infer import infer_stars
+from skphx.inference._likelihood import Likelihood, to_internal
+from skphx.inference._sampling import PosteriorSampler
+from skphx.inference._starting_points import TemplateScan
+from skphx.interpolation import make_grid
+from skphx.observing import ForwardModel, ObservedSpectrum, air_to_vacuum, vacuum_to_air
 
 NAN = np.nan
 RESOLUTION = 20_000
@@ -88,17 +84,15 @@ def emulator(nodes):
 
 @pytest.fixture(scope="module")
 def estimator(emulator):
-    return StellarParameterEstimator.from_emulator(
-        emulator, n_calls=60, n_initial_points=60, random_state=0
-    )
+    return StellarParameterEstimator.from_emulator(emulator, n_initial_points=60, random_state=0)
 
 
 def observe(
     emulator, parameters=TRUTH, velocity=VELOCITY, vsini=VSINI, pixels=PIXELS, snr=None, seed=0
 ):
     """A star with a tilted continuum of 3, and noise where asked for."""
-    chunk = ObservedSpectrum(pixels, np.ones_like(pixels), resolution=RESOLUTION)
-    path = LightPath(emulator.wavelength_, chunk, max_velocity=60.0, max_broadening=40.0)
+    segment = ObservedSpectrum(pixels, np.ones_like(pixels), resolution=RESOLUTION)
+    path = ForwardModel(emulator.wavelength_, segment, max_velocity=60.0, max_broadening=40.0)
     flux = path.observe(emulator.predict(np.atleast_2d(parameters)), velocity, vsini)[0]
     flux = flux * (3.0 + 0.3 * np.linspace(-1, 1, len(pixels)))
     sigma = np.full(len(pixels), 3.0 / (snr or 100.0))
@@ -164,9 +158,11 @@ def test_errors_are_calibrated(estimator, emulator):
 
 
 def make_problem(emulator, star, degree=2, free=("velocity", "vsini"), **settings):
-    path = LightPath(emulator.wavelength_, star, max_velocity=60, max_broadening=80, **settings)
-    weights = np.where(path.covered, 1.0 / star.sigma**2, 0.0)
-    return ObservedSpectra(emulator, path, star.flux[None], weights[None], degree, free, None)
+    forward = ForwardModel(
+        emulator.wavelength_, star, max_velocity=60, max_broadening=80, **settings
+    )
+    weights = np.where(forward.covered, 1.0 / star.sigma**2, 0.0)
+    return Likelihood(emulator, forward, star.flux[None], weights[None], degree, free, None)
 
 
 @pytest.mark.parametrize("degree", [None, 0, 3])
@@ -201,7 +197,7 @@ def test_curvature_is_marginalised_over_the_continuum(emulator):
     _, _, jacobian = free.derivatives(point, rows)
     # Nothing that a continuum can do is left in the derivatives.
     spectrum = free.spectrum(point)
-    by_continuum = spectrum[:, None] * free._bases[0]
+    by_continuum = spectrum[:, None] * free.bases[0]
     overlap = (jacobian * free.weights) @ np.swapaxes(by_continuum, 1, 2)
     norms = np.sqrt((jacobian**2 * free.weights).sum(axis=2))
     assert np.abs(overlap / norms[..., None]).max() < 1e-6 * np.sqrt(free.weights.max())
@@ -338,10 +334,10 @@ def test_a_line_spread_matrix_is_used(estimator, emulator):
 
 
 def test_macroturbulence_can_be_fitted(estimator, emulator):
-    chunk = observe(emulator, vsini=0.0)
-    path = LightPath(emulator.wavelength_, chunk, max_velocity=60, max_broadening=60)
+    segment = observe(emulator, vsini=0.0)
+    path = ForwardModel(emulator.wavelength_, segment, max_velocity=60, max_broadening=60)
     flux = path.observe(emulator.predict(TRUTH[None]), VELOCITY, 0.0, 15.0)[0]
-    star = replace(chunk, flux=flux)
+    star = replace(segment, flux=flux)
     result = estimator.infer(star, velocity=(-60, 60), macroturbulence=(0.0, 40.0))
     assert result.parameters[-1] == pytest.approx(15.0, abs=0.1)
 
@@ -387,8 +383,9 @@ def test_priors_weigh_like_measurements(estimator, emulator):
     ],
 )
 def test_wrong_priors_are_named(estimator, emulator, priors, message):
+    star = observe(emulator)
     with pytest.raises(ValueError, match=message):
-        estimator.infer(observe(emulator), priors=priors)
+        estimator.infer(star, priors=priors)
 
 
 def test_a_bound_is_told(estimator, emulator):
@@ -508,7 +505,7 @@ def test_pixels_beyond_the_model_are_left_out(estimator, emulator, nodes):
 def test_stars_do_not_depend_on_each_other(emulator):
     stars = [observe(emulator, snr=50, seed=seed) for seed in range(3)]
     stars.append(observe(emulator, pixels=PIXELS[50:400], snr=50))
-    settings = {"n_calls": 30, "n_initial_points": 30, "random_state": 0}
+    settings = {"n_initial_points": 30, "random_state": 0}
     estimator = StellarParameterEstimator.from_emulator(emulator, **settings)
     together = estimator.infer(stars, **RANGES)
     for star, result in zip(stars, together, strict=True):
@@ -549,7 +546,7 @@ def test_an_emulator_without_derivatives_is_differenced(nodes, emulator, estimat
     plain = Plain(nodes.wavelength).fit(nodes.parameters, nodes.normalised)
     star = observe(emulator, snr=100)
     by_differences = StellarParameterEstimator.from_emulator(
-        plain, n_calls=60, n_initial_points=60, random_state=0
+        plain, n_initial_points=60, random_state=0
     ).infer(star, **RANGES)
     exact = estimator.infer(star, **RANGES)
     np.testing.assert_allclose(in_sigmas(by_differences, exact.parameters), 0.0, atol=0.02)
@@ -559,21 +556,22 @@ def test_an_emulator_without_derivatives_is_differenced(nodes, emulator, estimat
 def test_the_scan_begins_near_the_star(emulator):
     star = observe(emulator, snr=50)
     observing = ObservationModel(**RANGES)
-    path = observing.path_to([star], emulator)
-    weights = np.where(path.covered, star.sigma**-2.0, 0.0)
-    problem = ObservedSpectra(
-        emulator, path, star.flux[None], weights[None], 2, observing.free, None
+    forward = observing.forward_model_to([star], emulator)
+    weights = np.where(forward.covered, star.sigma**-2.0, 0.0)
+    problem = Likelihood(
+        emulator, forward, star.flux[None], weights[None], 2, observing.free, None
     )
     random = np.random.RandomState(0)
     box = emulator.grid_.bounds
     templates = box[:, 0] + random.uniform(size=(80, 3)) * np.ptp(box, axis=1)
     boxes = np.concatenate([box, observing.ranges])[None]
-    start = Scan(problem, templates, observing.ranges).starts(np.zeros(1, int), boxes, 1)[0, 0]
+    scan = TemplateScan(problem, templates, observing.ranges)
+    start = scan.starts(np.zeros(1, int), boxes, 1)[0, 0]
     assert start[3] == pytest.approx(VELOCITY, abs=5.0)
     assert abs(start[0] - TRUTH[0]) < 400
     # Boxes are kept where a template lies in one.
     boxes[0, 0] = [5600.0, 6000.0]
-    start = Scan(problem, templates, observing.ranges).starts(np.zeros(1, int), boxes, 2)[0]
+    start = scan.starts(np.zeros(1, int), boxes, 2)[0]
     assert (start[:, 0] >= 5600.0).all()
 
 
@@ -583,16 +581,16 @@ def test_of_long_spectra_a_part_is_scanned(estimator, emulator, monkeypatch):
     star = replace(star, mask=np.abs(PIXELS - 8530.0) < 8.0)
     whole = estimator.infer([[star, star]], **RANGES)[0]
     scanned = []
-    scan = Scan.__init__
+    scan = TemplateScan.__init__
 
     def watched(self, problem, *args):
         scanned.append(problem)
         scan(self, problem, *args)
 
-    monkeypatch.setattr(Scan, "__init__", watched)
-    monkeypatch.setattr("skphx.inference.stars._MOST_SCANNED", 300)
+    monkeypatch.setattr(TemplateScan, "__init__", watched)
+    monkeypatch.setattr("skphx.inference._infer._MOST_SCANNED", 300)
     part = estimator.infer([[star, star]], **RANGES)[0]
-    assert scanned[0].path.n_pixels == 300
+    assert scanned[0].forward.n_pixels == 300
     assert (scanned[0].weights > 0).mean() > 0.9
     np.testing.assert_allclose(in_sigmas(part, whole.parameters), 0.0, atol=0.02)
 
@@ -610,8 +608,9 @@ def test_of_long_spectra_a_part_is_scanned(estimator, emulator, monkeypatch):
     ],
 )
 def test_wrong_settings_are_named(estimator, emulator, settings, message):
+    star = observe(emulator)
     with pytest.raises(ValueError, match=message):
-        estimator.infer(observe(emulator), **settings)
+        estimator.infer(star, **settings)
 
 
 def test_a_result_is_a_row_of_a_table(estimator, emulator):
@@ -669,10 +668,10 @@ class TestCompiled:
         random = np.random.default_rng(9)
         box = emulator.grid_.bounds
         points = box[:, 0] + random.uniform(size=(40, 3)) * np.ptp(box, axis=1)
-        path = LightPath(
+        path = ForwardModel(
             emulator.wavelength_, ObservedSpectrum(PIXELS, PIXELS, resolution=RESOLUTION)
         )
-        small = LightPath(
+        small = ForwardModel(
             compiled.wavelength_,
             ObservedSpectrum(PIXELS, PIXELS, resolution=RESOLUTION),
             model_resolution=compiled.resolution_,
@@ -723,13 +722,13 @@ class TestCompiled:
             compile_emulator(emulator, wavelength=(8000.0, 8540.0))
 
     def test_a_sharper_instrument_is_refused(self, estimator, emulator):
-        survey = estimator.compile(resolution=5_000)
+        survey, star = estimator.compile(resolution=5_000), observe(emulator)
         with pytest.raises(
             ValueError, match="a resolution of 5000 and cannot be observed at 20000"
         ):
-            survey.infer(observe(emulator), **RANGES)
-        with pytest.raises(ValueError, match="every chunk must say its own; set resolution"):
-            survey.infer(replace(observe(emulator), resolution=None), **RANGES)
+            survey.infer(star, **RANGES)
+        with pytest.raises(ValueError, match="every segment must have one; set resolution"):
+            survey.infer(replace(star, resolution=None), **RANGES)
 
 
 class TestSampler:
@@ -818,7 +817,7 @@ def test_a_real_star_from_file_to_parameters(shared_data):
     assert result.errors[0] > 50.0
 
 
-def test_a_chunk_without_any_good_pixel_changes_nothing(estimator, emulator):
+def test_a_segment_without_any_good_pixel_changes_nothing(estimator, emulator):
     star = observe(emulator, snr=100)
     dark = replace(star, mask=np.ones(len(PIXELS), dtype=bool))
     alone, both = estimator.infer([star, [star, dark]], **RANGES)

@@ -7,6 +7,7 @@ import sys
 import matplotlib as mpl
 import numpy as np
 import pytest
+from detected import detected_cloner
 from scipy.integrate import trapezoid
 from sklearn.utils import Bunch
 
@@ -29,6 +30,7 @@ from skphx.inspection import (
 from skphx.inspection._axes import spread
 from skphx.inspection._posterior import _levels_that_enclose
 from skphx.metrics import flux_rms
+from skphx.paper import PaperEmulator
 
 STAR = (5300.0, 4.2, -0.3)
 NAMES = ("teff", "logg", "feh")
@@ -48,8 +50,8 @@ def emulator(fitted_emulator):
 @pytest.fixture(scope="module")
 def sparse_emulator(grid):
     """Lines detected at each node: some nodes lack some."""
-    cloner = VoigtCloner(grid.wavelength, line_list="detected", target_rms=None, n_epochs=5)
-    return LineManifoldRegressor(cloner, missing="drop").fit(grid.parameters, grid.normalised)
+    cloner = detected_cloner(grid.wavelength, target_rms=None, n_epochs=5)
+    return PaperEmulator(cloner).fit(grid.parameters, grid.normalised)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +159,7 @@ class TestLineCount:
 
     def test_where_the_grid_has_a_hole_there_is_no_count(self, grid):
         rows = np.arange(len(grid.parameters)) > 0  # the first node lies at a corner
-        cloner = VoigtCloner(grid.wavelength, target_rms=None, n_epochs=2)
+        cloner = VoigtCloner(grid.wavelength, target_rms=None, max_iter=2)
         emulator = LineManifoldRegressor(cloner, holes="interpolate", smoothness=0).fit(
             grid.parameters[rows], grid.normalised[rows]
         )
@@ -302,7 +304,7 @@ class TestResidual:
 
     def test_the_fit_of_an_observed_star(self):
         result = Bunch(model=[None, [2.0, 2.0]], residual=[None, [0.5, np.nan]])
-        display = ResidualDisplay.from_result(result, [5000.0, 5001.0], chunk=1)
+        display = ResidualDisplay.from_result(result, [5000.0, 5001.0], segment=1)
         np.testing.assert_array_equal(display.observed, [2.5, np.nan])
         assert display.rms == 0.5
 
@@ -472,7 +474,7 @@ class TestSensitivity:
 
     def test_a_parameter_of_one_value(self, grid):
         solar = grid.parameters[:, 2] == 0.0
-        cloner = VoigtCloner(grid.wavelength, target_rms=None, n_epochs=2)
+        cloner = VoigtCloner(grid.wavelength, target_rms=None, max_iter=2)
         emulator = LineManifoldRegressor(cloner, smoothness=0).fit(
             grid.parameters[solar], grid.normalised[solar]
         )

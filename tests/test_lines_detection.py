@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from skphx.lines import detect_lines, guess_line_parameters, optical_depth
+from skphx.lines import detect_lines, optical_depth
+from skphx.lines._detection import guess_line_parameters, set_apart
 
 WAVELENGTH = np.linspace(5000.0, 5020.0, 2001)
 
@@ -65,3 +68,19 @@ def test_the_guess_renders_to_the_detected_depth_and_width(transmission):
         # Half the optical depth, or half the depth, at half the full width.
         half = tau if transmission == "exponential" else 1.0 - flux
         np.testing.assert_allclose(half[[0, 2]], half[1] / 2, rtol=0.01)
+
+
+@settings(max_examples=200, deadline=None)
+@given(pixel=st.lists(st.integers(0, 20), max_size=21))
+def test_lines_set_apart_have_pixels_of_their_own(pixel):
+    apart = set_apart(np.array(pixel, dtype=int), 21)
+    assert len(np.unique(apart)) == len(pixel)
+    assert ((apart >= 0) & (apart < 21)).all()
+    _, first = np.unique(pixel, return_index=True)
+    np.testing.assert_array_equal(apart[first], np.array(pixel, dtype=int)[first])
+    # Lines that share no pixel stay where they are.
+    np.testing.assert_array_equal(set_apart(apart, 21), apart)
+
+
+def test_more_lines_than_pixels_share_what_there_is():
+    np.testing.assert_array_equal(set_apart(np.array([1, 1, 1]), 2), [1, 0, 1])

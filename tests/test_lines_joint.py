@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from skphx import VoigtCloner
-from skphx.grids import smooth_surface
-from skphx.lines import fit_lines, windows
-from skphx.lines.emission import clip_unreachable
-from skphx.lines.joint import fit_window
-from skphx.lines.windows import depth_of, make_windows
+from skphx.interpolation._surface import smooth_surface
+from skphx.lines import _windows
+from skphx.lines._emission import clip_unreachable
+from skphx.lines._fitting import fit_lines
+from skphx.lines._joint import fit_window
+from skphx.lines._passes import Passes
+from skphx.lines._windows import depth_of, make_windows
 
 WAVELENGTH = np.arange(5000.0, 5010.0, 0.05)
 TEFF = np.linspace(-1.0, 1.0, 15)[:, None]
@@ -42,7 +44,7 @@ def alone(flux, start, **settings):
     """Each spectrum fitted by itself."""
     return np.array(
         [
-            fit_lines(WAVELENGTH, f, s, prior=s, pull=0.01, n_epochs=8, **settings)[0]
+            fit_lines(WAVELENGTH, f, s, prior=s, regularization=0.01, max_iter=8, **settings)[0]
             for f, s in zip(flux, start, strict=True)
         ]
     )
@@ -53,14 +55,10 @@ def on_surfaces(coefficients, lower, upper, basis=BASIS):
     return np.clip(np.tensordot(basis, coefficients, axes=(1, 2)), lower, upper)
 
 
-def together(flux, start, n_sweeps=1, **changes):
+def together(flux, start, **changes):
     """All spectra fitted together, window by window."""
-    settings = {name: value for name, value in (RENDERING | changes).items() if name != "wing_cut"}
-    cloner = VoigtCloner(WAVELENGTH, **settings).take_list(start[0, :, 0])
-    lines = start
-    for _ in range(n_sweeps):
-        lines = on_surfaces(*cloner.fit_surfaces(flux, lines, BASIS, PENALTY))
-    return lines
+    passes = Passes(WAVELENGTH, flux, fitting={}, rendering=RENDERING | changes)
+    return on_surfaces(*passes.fit_together(start, BASIS, PENALTY))
 
 
 def rms(values):
@@ -126,8 +124,8 @@ def test_windows_agree_with_one_that_holds_all(blended, monkeypatch):
     truth, flux, start = blended
     whole = together(flux, start)
     assert len(make_windows(WAVELENGTH, start)) == 1
-    monkeypatch.setattr(windows, "_WINDOW_LINES", 8)
-    monkeypatch.setattr(windows, "_MARGIN_LINES", 4)
+    monkeypatch.setattr(_windows, "_WINDOW_LINES", 8)
+    monkeypatch.setattr(_windows, "_MARGIN_LINES", 4)
     assert len(make_windows(WAVELENGTH, start)) == 3
     parts = together(flux, start)
     error = rms(flux_of(whole) - flux_of(truth))
@@ -146,9 +144,9 @@ def test_a_line_broader_than_its_window(blended, monkeypatch, center):
     flux = flux_of(truth) + rng.normal(0.0, 0.005, (len(TEFF), len(WAVELENGTH)))
     begun = np.concatenate([start, broad + 0.05 * rng.normal(size=broad.shape) * [0, 1, 1, 1]], 1)
     begun = alone(flux, begun)
-    monkeypatch.setattr(windows, "_WINDOW_LINES", 6)
-    monkeypatch.setattr(windows, "_MARGIN_LINES", 3)
-    monkeypatch.setattr(windows, "_FEWEST_MARGIN_LINES", 3)
+    monkeypatch.setattr(_windows, "_WINDOW_LINES", 6)
+    monkeypatch.setattr(_windows, "_MARGIN_LINES", 3)
+    monkeypatch.setattr(_windows, "_FEWEST_MARGIN_LINES", 3)
     lines = together(flux, begun)
     assert rms(flux_of(lines) - flux_of(truth)) < rms(flux_of(begun) - flux_of(truth))
 
@@ -261,9 +259,9 @@ def cloner(blended):
 
 def test_the_cloner_fits_surfaces_of_its_list(cloner, blended):
     flux = blended[1]
-    start = cloner.nearest_seed_lines(flux)
+    start = np.array(cloner._nearest_seed_lines(flux))
     kept = start.copy()
-    fitted = cloner.fit_surfaces(flux, start, BASIS, PENALTY)
+    fitted = cloner._fit_surfaces(flux, start, BASIS, PENALTY)
     assert fitted[0].shape == (cloner.n_lines_, 4, BASIS.shape[1])
     lines = on_surfaces(*fitted)
     assert lines.shape == (len(TEFF), cloner.n_lines_, 4)
@@ -275,17 +273,17 @@ def test_the_cloner_fits_surfaces_of_its_list(cloner, blended):
 def test_surfaces_without_lines():
     flat = np.ones((len(TEFF), len(WAVELENGTH)))
     cloner = VoigtCloner(WAVELENGTH).fit(flat)
-    fitted = cloner.fit_surfaces(flat, np.empty((len(TEFF), 0, 4)), BASIS, PENALTY)
+    fitted = cloner._fit_surfaces(flat, np.empty((len(TEFF), 0, 4)), BASIS, PENALTY)
     assert fitted[0].shape == (0, 4, BASIS.shape[1])
     assert on_surfaces(*fitted).shape == (len(TEFF), 0, 4)
 
 
 def test_surfaces_that_do_not_fit_are_refused(cloner, blended):
     flux = blended[1]
-    start = cloner.nearest_seed_lines(flux)
+    start = np.array(cloner._nearest_seed_lines(flux))
     with pytest.raises(ValueError, match="start must hold the four parameters"):
-        cloner.fit_surfaces(flux, start[:3], BASIS, PENALTY)
+        cloner._fit_surfaces(flux, start[:3], BASIS, PENALTY)
     with pytest.raises(ValueError, match="basis must have a row for each of the 15 spectra"):
-        cloner.fit_surfaces(flux, start, BASIS[:3], PENALTY)
+        cloner._fit_surfaces(flux, start, BASIS[:3], PENALTY)
     with pytest.raises(ValueError, match="a number for each of its columns"):
-        cloner.fit_surfaces(flux, start, BASIS, PENALTY[:2])
+        cloner._fit_surfaces(flux, start, BASIS, PENALTY[:2])

@@ -2,19 +2,39 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import voigt_profile, wofz
 from scipy.stats import cauchy, norm
 
-from skphx.lines import blase_voigt, pseudo_voigt, total_fwhm, voigt
-from skphx.lines._faddeeva import faddeeva
-from skphx.lines.profile import PROFILES, get_profile
+from skphx.lines import pseudo_voigt, voigt
+from skphx.lines._engine.voigt_slope import ASYMPTOTIC, faddeeva_slope
+from skphx.lines._profile import (
+    PROFILES,
+    blase_voigt,
+    component_slopes,
+    components,
+    get_profile,
+    total_fwhm,
+)
 
 RATIOS = np.geomspace(1e-3, 1e3, 25)
 widths = st.floats(1e-3, 1e2)
+
+
+@pytest.fixture
+def torch():
+    """The module: tests of tensors need it."""
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def faddeeva(torch):
+    """Ours, for tensors."""
+    from skphx.lines._engine.faddeeva import faddeeva
+
+    return faddeeva
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -48,7 +68,7 @@ def test_limits_are_gaussian_and_lorentzian(name):
     np.testing.assert_allclose(profile(x, 1e-6, 0.4), cauchy.pdf(x, scale=0.4), atol=5e-5)
 
 
-def test_torch_voigt_equals_scipy():
+def test_torch_voigt_equals_scipy(torch):
     rng = np.random.default_rng(0)
     x = rng.choice([-1.0, 1.0], 20_000) * 10.0 ** rng.uniform(-8, 5, 20_000)
     sigma, gamma = 10.0 ** rng.uniform(-4, 3, (2, 20_000))
@@ -58,7 +78,7 @@ def test_torch_voigt_equals_scipy():
     np.testing.assert_allclose(voigt(x, sigma, gamma), voigt_profile(x, sigma, gamma), rtol=1e-9)
 
 
-def test_faddeeva_over_the_half_plane():
+def test_faddeeva_over_the_half_plane(torch, faddeeva):
     rng = np.random.default_rng(1)
     z = 10.0 ** rng.uniform(-12, 5, 50_000) * rng.choice([-1, 1], 50_000) + 1j * (
         10.0 ** rng.uniform(-12, 4, 50_000)
@@ -72,10 +92,44 @@ def test_faddeeva_over_the_half_plane():
     np.testing.assert_allclose(ours, wofz(z), rtol=1e-12)
 
 
-def test_faddeeva_differentiates_twice_and_forward():
+def test_faddeeva_differentiates_twice_and_forward(torch, faddeeva):
     z = torch.tensor([0.3 + 0.2j, -2 + 1e-3j, 5 + 7j], dtype=torch.complex128, requires_grad=True)
     assert torch.autograd.gradcheck(faddeeva, (z,))
     assert torch.autograd.gradgradcheck(faddeeva, (z,))
+
+
+def test_slope_of_the_faddeeva_function(torch):
+    """Its integral between neighbouring points, by Simpson's rule, is the change of w."""
+    rng = np.random.default_rng(2)
+    radius = 10.0 ** rng.uniform(-3, 4, 2000)
+    radius[:2] = ASYMPTOTIC - 1e-3, ASYMPTOTIC + 1e-3
+    z = radius * np.exp(1j * rng.uniform(0.0, np.pi, len(radius)))
+    step = 1e-3 * np.maximum(radius, 1.0)
+    low, middle, high = (faddeeva_slope(at, wofz(at)) for at in (z, z + 0.5 * step, z + step))
+    change = wofz(z + step) - wofz(z)
+    np.testing.assert_allclose(step / 6.0 * (low + 4.0 * middle + high), change, rtol=1e-8)
+    ours = faddeeva_slope(torch.tensor(z), torch.tensor(wofz(z))).numpy()
+    np.testing.assert_allclose(ours, low, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["pseudo-voigt", "blase"])
+def test_slopes_of_the_components_are_complex_steps(name):
+    rng = np.random.default_rng(3)
+    sigma, gamma = np.exp(rng.uniform(-12.0, 12.0, (2, 500)))
+    step = 1e-30
+    moved_widths = ((sigma * (1.0 + 1j * step), gamma), (sigma, gamma * (1.0 + 1j * step)))
+    values = components(name, sigma, gamma)
+    for slopes, moved in zip(component_slopes(name, sigma, gamma), moved_widths, strict=True):
+        for slope, value, stepped in zip(slopes, values, components(name, *moved), strict=True):
+            # Relative to the value: complex steps cancel where it hardly moves.
+            difference = abs(slope - np.imag(stepped) / step)
+            np.testing.assert_array_less(difference, 1e-13 * value)
+
+
+def test_profiles_take_lists():
+    for profile in (pseudo_voigt, voigt):
+        value = profile([-0.1, 0.0, 0.1], [0.2], 0.1)
+        np.testing.assert_array_equal(value, profile(np.array([-0.1, 0.0, 0.1]), 0.2, 0.1))
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -105,7 +159,7 @@ def test_total_fwhm_of_the_exact_profile(ratio):
 
 
 @pytest.mark.parametrize("name", ["pseudo-voigt", "blase"])
-def test_numpy_and_torch_agree(name):
+def test_numpy_and_torch_agree(torch, name):
     x = np.linspace(-3.0, 3.0, 50)
     value = get_profile(name)(torch.tensor(x), torch.tensor(0.2), torch.tensor(0.5))
     np.testing.assert_allclose(value, get_profile(name)(x, 0.2, 0.5), rtol=1e-6)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from skphx import FluxEmulator, LineManifoldRegressor, VoigtCloner, load_model, save_model
-from skphx.grids import make_grid, smooth_surface
+from skphx.interpolation import make_grid
+from skphx.interpolation._surface import smooth_surface
 from skphx.lines import LineTable
-from skphx.lines.node_lines import NodeLines
-from skphx.lines.reach import lines_that_matter
-from skphx.lines.surfaces import LineSurfaces
+from skphx.lines._node_lines import NodeLines
+from skphx.lines._reach import lines_that_matter
+from skphx.lines._surfaces import LineSurfaces
 
 NODES = np.array(list(product(np.linspace(4000, 6000, 6), (3.0, 3.5, 4.0, 4.5), (-0.5, 0.0, 0.5))))
 POINTS = np.array([[4130.0, 3.2, -0.4], [5010.0, 4.4, 0.49], [5990.0, 3.01, 0.0]])
@@ -174,7 +175,7 @@ def test_copies_are_the_same(tmp_path):
 
 @pytest.fixture(scope="module")
 def fitted(grid):
-    cloner = VoigtCloner(grid.wavelength, n_epochs=5, n_seeds=3, target_rms=None)
+    cloner = VoigtCloner(grid.wavelength, max_iter=5, n_seeds=3, target_rms=None)
     emulator = LineManifoldRegressor(cloner, flux=None)
     return emulator.fit(grid.parameters, grid.normalised)
 
@@ -206,9 +207,7 @@ def test_flux_of_surfaces_has_the_derivatives_of_their_sum(fitted, held_out):
 
 def test_lines_of_surfaces_are_smooth_between_nodes_too(grid, fitted, held_out):
     """Where the table of the nodes is interpolated, lines have kinks."""
-    table = NodeLines(fitted.lines_)
-    linear = make_grid(grid.parameters)
-    table.on(linear, linear)
+    table = NodeLines(fitted.lines_).on(make_grid(grid.parameters))
     teff = np.linspace(5000.0, 6000.0, 41)
     points = np.column_stack([teff, np.full(41, 4.2), np.full(41, -0.2)])
 

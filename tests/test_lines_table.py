@@ -1,14 +1,13 @@
-"""Tables of lines: ragged access, exchange, files, physical columns."""
+"""Tables of lines: ragged access, files, physical columns."""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+from skphx._domain import LINE_PARAMETERS
 from skphx.lines import LineTable, render_flux, voigt
-from skphx.lines.table import LINE_PARAMETERS
 
 
 def make_table(counts, seed=0):
@@ -94,50 +93,6 @@ def test_load_refuses_other_files(tmp_path):
     np.savez(tmp_path / "later.npz", **arrays | {"version": 99})
     with pytest.raises(ValueError, match="has version 99 of the format"):
         LineTable.load(tmp_path / "later.npz")
-
-
-def test_state_dict_round_trip(tmp_path):
-    table = LineTable.concatenate(
-        LineTable(single.offsets, *(getattr(single, name) for name in LINE_PARAMETERS))
-        for single in make_table([4, 2])
-    )
-    assert LineTable.from_state_dict(table.to_state_dict()) == table
-    torch.save(table[0].to_state_dict(), tmp_path / "clone.pt")
-    assert LineTable.from_state_dict(tmp_path / "clone.pt") == table[0]
-    assert LineTable.from_state_dict([str(tmp_path / "clone.pt")] * 2).n_spectra == 2
-
-
-def test_state_dict_velocity_and_detected_centers():
-    state = make_table([3]).to_state_dict()
-    at_rest = LineTable.from_state_dict(state)
-    state["radial_velocity"] = torch.tensor(30.0)
-    moving = LineTable.from_state_dict(state)
-    np.testing.assert_allclose(moving.center / at_rest.center - 1.0, 30.0 / 299_792.458)
-    state["pre_line_centers"] = torch.tensor([5000.0, 5000.0 + 1e-6, 5000.01])
-    identity = LineTable.from_state_dict(state).identity
-    # 1e-6 Å is below float32 at 5000 Å: the same detected centre.
-    assert identity[0] == identity[1] < identity[2]
-
-
-def test_state_dict_that_lacks_an_entry():
-    with pytest.raises(ValueError, match=r"lacks \['gamma_widths'\]"):
-        LineTable.from_state_dict({"lam_centers": 0, "amplitudes": 0, "sigma_widths": 0})
-
-
-def test_file_that_holds_code_is_refused(tmp_path):
-    torch.save({"model": torch.nn.Linear(1, 1)}, tmp_path / "model.pt")
-    with pytest.raises(ValueError, match="would run code from the file; save its state dict"):
-        LineTable.from_state_dict(tmp_path / "model.pt")
-    torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(ValueError, match="holds a list, not a state dictionary"):
-        LineTable.from_state_dict(tmp_path / "list.pt")
-
-
-@pytest.mark.shared_data
-def test_real_state_dict_of_a_gpu(shared_data):
-    table = LineTable.from_state_dict(shared_data / "blase_T4700g4p5.pt")
-    assert (table.n_spectra, table.n_lines) == (1, 9028)
-    assert table.center.min() > 8038.0
 
 
 def test_columns_of_physical_quantities():

@@ -102,7 +102,7 @@ def test_values_must_be_finite(metric):
 
 
 def test_parameter_must_exist(pair):
-    with pytest.raises(ValueError, match="3 columns; give one name a column"):
+    with pytest.raises(ValueError, match="3 columns; give one name for each column"):
         parameter_errors(*pair, ("teff", "logg"))
     with pytest.raises(ValueError, match="got 'alpha'"):
         mean_parameter_error(*pair, parameter="alpha", parameter_names=NAMES)

@@ -1,4 +1,4 @@
-"""The way of the light, against direct convolution, quadrature, published values, differences."""
+"""The forward model, against direct convolution, quadrature, published values, differences."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from scipy.interpolate import CubicSpline
 from scipy.special import erfc
 
 from skphx.observing import (
-    LightPath,
+    ForwardModel,
     ObservedSpectrum,
     air_to_vacuum,
     resample_flux,
@@ -17,8 +17,8 @@ from skphx.observing import (
 from skphx.observing import _kernels as kernels
 from skphx.observing._medium import to_medium
 from skphx.observing._model_pixels import ModelPixels
+from skphx.observing._observed_spectrum import as_segments
 from skphx.observing._resampling import interpolation_matrix, pixel_edges
-from skphx.observing._spectrum import as_chunks
 
 C = 299792.458
 WAVELENGTH = np.linspace(8500.0, 8560.0, 3001)
@@ -38,13 +38,13 @@ def make_model(seed=0, n_lines=40):
 FLUX = make_model()
 
 
-def chunk(pixels=PIXELS, **settings):
+def segment(pixels=PIXELS, **settings):
     return ObservedSpectrum(pixels, np.ones_like(pixels), **settings)
 
 
-def make_path(chunks, **settings):
-    return LightPath(
-        WAVELENGTH, chunks, **{"max_velocity": 60.0, "max_broadening": 40.0, **settings}
+def make_forward(segments, **settings):
+    return ForwardModel(
+        WAVELENGTH, segments, **{"max_velocity": 60.0, "max_broadening": 40.0, **settings}
     )
 
 
@@ -88,38 +88,38 @@ def observe_directly(velocity, vsini, macro, resolution, limb_darkening=0.6, pix
     ],
 )
 def test_path_against_direct_convolution(velocity, vsini, macro, resolution):
-    path = make_path(chunk(resolution=resolution))
-    assert path.covered.all()
-    found = path.observe(FLUX[None], velocity, vsini, macro)[0]
+    forward = make_forward(segment(resolution=resolution))
+    assert forward.covered.all()
+    found = forward.observe(FLUX[None], velocity, vsini, macro)[0]
     expected = observe_directly(velocity, vsini, macro, resolution)
     np.testing.assert_allclose(found, expected, atol=6e-5)
     assert np.ptp(expected) > 0.2
 
 
-def test_an_effect_of_resolution_is_the_resolution_of_a_chunk():
-    held = make_path(chunk(resolution=20_000)).observe(FLUX[None], 10.0, 5.0)
-    free = make_path(chunk(), resolution_range=(10_000, 40_000))
+def test_an_effect_of_resolution_is_the_resolution_of_a_segment():
+    held = make_forward(segment(resolution=20_000)).observe(FLUX[None], 10.0, 5.0)
+    free = make_forward(segment(), resolution_range=(10_000, 40_000))
     np.testing.assert_allclose(free.observe(FLUX[None], 10.0, 5.0, 0.0, 20_000), held, atol=1e-5)
 
 
 def test_a_model_of_known_resolution_gets_what_is_missing():
-    blurred = LightPath(WAVELENGTH, chunk(WAVELENGTH[200:-200], resolution=30_000))
+    blurred = ForwardModel(WAVELENGTH, segment(WAVELENGTH[200:-200], resolution=30_000))
     model = np.pad(blurred.observe(FLUX[None])[0], 200, constant_values=1.0)
-    path = make_path(chunk(resolution=10_000), model_resolution=30_000)
-    expected = make_path(chunk(resolution=10_000)).observe(FLUX[None])
+    forward = make_forward(segment(resolution=10_000), model_resolution=30_000)
+    expected = make_forward(segment(resolution=10_000)).observe(FLUX[None])
     inside = slice(40, -40)
     np.testing.assert_allclose(
-        path.observe(model[None])[:, inside], expected[:, inside], atol=2e-4
+        forward.observe(model[None])[:, inside], expected[:, inside], atol=2e-4
     )
 
 
 @pytest.mark.parametrize("by", ["velocity", "vsini", "macroturbulence", "resolution"])
 def test_derivatives_by_effects_are_those_of_differences(by):
-    path = make_path(chunk(), resolution_range=(8_000, 20_000))
+    forward = make_forward(segment(), resolution_range=(8_000, 20_000))
     column = ("velocity", "vsini", "macroturbulence", "resolution").index(by)
     effects = np.array([[12.0, 9.0, 4.0, 11_500.0]])
     jacobian = np.zeros((1, len(WAVELENGTH), 0))
-    _, derivative = path.observe_with_derivatives(FLUX[None], jacobian, effects, (by,))
+    _, derivative = forward.observe_with_derivatives(FLUX[None], jacobian, effects, (by,))
     # Widths enter by their squares.
     squared = by in ("vsini", "macroturbulence")
     value = effects[0, column] ** 2 if squared else effects[0, column]
@@ -128,7 +128,7 @@ def test_derivatives_by_effects_are_those_of_differences(by):
     for side in (-1, 1):
         moved = effects.copy()
         moved[0, column] = np.sqrt(value + side * step) if squared else value + side * step
-        sides.append(path.observe_with_derivatives(FLUX[None], None, moved, ())[0])
+        sides.append(forward.observe_with_derivatives(FLUX[None], None, moved, ())[0])
     expected = (sides[1] - sides[0]) / (2 * step)
     np.testing.assert_allclose(
         derivative[:, 0], expected, atol=2e-6 * np.abs(expected).max() + 1e-12
@@ -138,37 +138,37 @@ def test_derivatives_by_effects_are_those_of_differences(by):
 
 @pytest.mark.parametrize("by", ["vsini", "macroturbulence"])
 def test_broadening_has_a_slope_at_rest(by):
-    path = make_path(chunk(resolution=11_500))
+    forward = make_forward(segment(resolution=11_500))
     jacobian = np.zeros((1, len(WAVELENGTH), 0))
     effects = np.array([[0.0, 0.0, 0.0, np.nan]])
-    observed, slope = path.observe_with_derivatives(FLUX[None], jacobian, effects, (by,))
-    moved = path.observe(FLUX[None], **{by: 1.0})
+    observed, slope = forward.observe_with_derivatives(FLUX[None], jacobian, effects, (by,))
+    moved = forward.observe(FLUX[None], **{by: 1.0})
     np.testing.assert_allclose(slope[:, 0], moved - observed, rtol=0.05, atol=1e-6)
 
 
 def test_derivatives_by_stellar_parameters_are_observed_like_flux():
-    path = make_path(chunk(resolution=11_500))
+    forward = make_forward(segment(resolution=11_500))
     other = make_model(seed=1)
     effects = np.array([[12.0, 9.0, 4.0, np.nan]])
-    observed, jacobian = path.observe_with_derivatives(
+    observed, jacobian = forward.observe_with_derivatives(
         FLUX[None], (other - FLUX)[None, :, None], effects, ("velocity",)
     )
     assert jacobian.shape == (1, 2, len(PIXELS))
-    expected = path.observe(other[None], 12.0, 9.0, 4.0) - observed
+    expected = forward.observe(other[None], 12.0, 9.0, 4.0) - observed
     np.testing.assert_allclose(jacobian[:, 0], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("resolution", [None, 11_500])
 def test_adjoint_is_the_transpose(resolution):
-    path = make_path(
-        [chunk(PIXELS[:150], resolution=resolution), chunk(PIXELS[130:], resolution=30_000)]
+    forward = make_forward(
+        [segment(PIXELS[:150], resolution=resolution), segment(PIXELS[130:], resolution=30_000)]
     )
     random = np.random.default_rng(2)
-    vectors = random.normal(size=(2, 3, path.n_pixels))
+    vectors = random.normal(size=(2, 3, forward.n_pixels))
     models = np.stack([FLUX, make_model(seed=1)])
     effects = np.array([[30.0, 10.0, 0.0, np.nan], [-5.0, 0.0, 3.0, np.nan]])
-    observed = path.observe(models, *effects[:, :3].T)
-    back = path.adjoint(vectors, effects)
+    observed = forward.observe(models, *effects[:, :3].T)
+    back = forward.adjoint(vectors, effects)
     np.testing.assert_allclose(
         np.einsum("nvs,ns->nv", back, models),
         np.einsum("nvp,np->nv", vectors, observed),
@@ -177,20 +177,23 @@ def test_adjoint_is_the_transpose(resolution):
     )
 
 
-def test_chunks_are_observed_one_by_one():
-    first, second = chunk(PIXELS[:200], resolution=11_500), chunk(PIXELS[150:], resolution=40_000)
-    path = make_path([first, second])
-    together = path.observe(FLUX[None], 20.0, 8.0)
-    for part, where in zip((first, second), path.chunk_slices, strict=True):
-        alone = make_path(part).observe(FLUX[None], 20.0, 8.0)
+def test_segments_are_observed_one_by_one():
+    first, second = (
+        segment(PIXELS[:200], resolution=11_500),
+        segment(PIXELS[150:], resolution=40_000),
+    )
+    forward = make_forward([first, second])
+    together = forward.observe(FLUX[None], 20.0, 8.0)
+    for part, where in zip((first, second), forward.segment_slices, strict=True):
+        alone = make_forward(part).observe(FLUX[None], 20.0, 8.0)
         np.testing.assert_allclose(together[:, where], alone, atol=2e-5)
 
 
-def test_a_known_velocity_of_a_chunk_is_a_velocity():
-    path = make_path([chunk(resolution=11_500, velocity=25.0), chunk(resolution=11_500)])
+def test_a_known_velocity_of_a_segment_is_a_velocity():
+    forward = make_forward([segment(resolution=11_500, velocity=25.0), segment(resolution=11_500)])
     moving, at_rest = (
-        path.observe(FLUX[None], velocity)[0, where]
-        for velocity, where in zip((10.0, 35.0), path.chunk_slices, strict=True)
+        forward.observe(FLUX[None], velocity)[0, where]
+        for velocity, where in zip((10.0, 35.0), forward.segment_slices, strict=True)
     )
     # 10 and 25 km/s add up to 35 km/s less 1e-7 km/s.
     np.testing.assert_allclose(moving, at_rest, atol=2e-5)
@@ -199,37 +202,38 @@ def test_a_known_velocity_of_a_chunk_is_a_velocity():
 def test_line_spread_matrix_acts_on_pixels():
     shape = (len(PIXELS), len(PIXELS))
     matrix = sparse.diags_array([0.25, 0.5, 0.25], offsets=[-1, 0, 1], shape=shape)
-    plain = make_path(chunk()).observe(FLUX[None])
-    spread = make_path(chunk(line_spread=matrix)).observe(FLUX[None])
+    plain = make_forward(segment()).observe(FLUX[None])
+    spread = make_forward(segment(line_spread=matrix)).observe(FLUX[None])
     np.testing.assert_allclose(spread, plain @ matrix.toarray().T, atol=1e-12)
     with pytest.raises(ValueError, match=r"line_spread must have shape \(400, 400\)"):
-        chunk(line_spread=np.eye(3))
+        segment(line_spread=np.eye(3))
 
 
 def test_broadening_conserves_the_light():
     model = np.ones_like(WAVELENGTH)
     model -= 0.6 * np.exp(-0.5 * ((WAVELENGTH - 8530.0) / 0.1) ** 2)
-    path = make_path(chunk(resolution=11_500))
+    forward = make_forward(segment(resolution=11_500))
     removed = [
-        (1 - path.observe(model[None], velocity, vsini, macro)).sum()
+        (1 - forward.observe(model[None], velocity, vsini, macro)).sum()
         for velocity, vsini, macro in [(0, 0, 0), (0, 20, 0), (0, 0, 10)]
     ]
     np.testing.assert_allclose(removed, removed[0], rtol=1e-4)
     # In wavelength, a moving line is wider by its velocity over c.
-    moving = (1 - path.observe(model[None], 50.0)).sum()
+    moving = (1 - forward.observe(model[None], 50.0)).sum()
     assert moving / removed[0] == pytest.approx(1 + 50 / C, rel=1e-5)
 
 
 def test_pixels_that_the_model_does_not_cover_are_told():
     wide = np.arange(8490.0, 8570.0, 0.1)
-    path = make_path(chunk(wide))
+    forward = make_forward(segment(wide))
     reach = 1 + 100.0 / C
     inside = ((wide - 0.05) / reach > 8500.0) & ((wide + 0.05) * reach < 8560.0)
-    np.testing.assert_array_equal(path.covered[inside], True)
-    assert path.covered.sum() <= inside.sum() + 2
-    assert np.isfinite(path.observe(FLUX[None], 60.0, 10.0)).all()
+    np.testing.assert_array_equal(forward.covered[inside], True)
+    assert forward.covered.sum() <= inside.sum() + 2
+    assert np.isfinite(forward.observe(FLUX[None], 60.0, 10.0)).all()
+    outside = segment(PIXELS + 500.0)
     with pytest.raises(ValueError, match=r"model must cover the pixels .* 8500 to 8560 Å and the"):
-        make_path(chunk(PIXELS + 500.0))
+        make_forward(outside)
 
 
 @pytest.mark.parametrize(
@@ -242,13 +246,14 @@ def test_pixels_that_the_model_does_not_cover_are_told():
     ],
 )
 def test_wrong_settings_of_a_path_are_named(settings, message):
+    observed = segment(resolution=11_500)
     with pytest.raises(ValueError, match=message):
-        make_path(chunk(resolution=11_500), **settings)
+        make_forward(observed, **settings)
 
 
-def test_a_blurred_model_needs_the_resolution_of_every_chunk():
-    with pytest.raises(ValueError, match="every chunk must say its own; set resolution"):
-        make_path(chunk(), model_resolution=5000)
+def test_a_blurred_model_needs_the_resolution_of_every_segment():
+    with pytest.raises(ValueError, match="every segment must have one; set resolution"):
+        make_forward(segment(), model_resolution=5000)
 
 
 # Transfer functions are Fourier transforms of kernels, here by quadrature.
@@ -346,31 +351,27 @@ def test_air_and_vacuum_are_inverse_and_equal_below_2000():
 
 
 def test_on_the_models_own_pixels_nothing_happens_to_the_light():
-    path = ModelPixels(WAVELENGTH)
+    forward = ModelPixels(WAVELENGTH)
     random = np.random.default_rng(0)
     flux = random.uniform(size=(2, len(WAVELENGTH)))
     slopes = random.normal(size=(2, len(WAVELENGTH), 3))
     # Whatever the effects are.
     effects = np.array([[30.0, 10.0, 5.0, 1e4], [0.0, 0.0, 0.0, 0.0]])
-    observed, jacobian = path.observe_with_derivatives(flux, slopes, effects, ())
+    observed, jacobian = forward.observe_with_derivatives(flux, slopes, effects, ())
     np.testing.assert_array_equal(observed, flux)
     np.testing.assert_array_equal(jacobian, np.swapaxes(slopes, 1, 2))
     # Who projects the derivatives off a continuum does not change the emulator's.
     jacobian *= 2.0
     np.testing.assert_array_equal(
-        path.observe_with_derivatives(flux, slopes, effects, ())[1] * 2, jacobian
+        forward.observe_with_derivatives(flux, slopes, effects, ())[1] * 2, jacobian
     )
-    assert path.observe_with_derivatives(flux, None, effects, ())[1] is None
+    assert forward.observe_with_derivatives(flux, None, effects, ())[1] is None
 
 
-def test_the_models_own_pixels_are_described_as_those_of_a_path():
-    path, usual = ModelPixels(WAVELENGTH), make_path(chunk(WAVELENGTH))
-    assert path.n_pixels == usual.n_pixels
-    assert path.chunk_slices == usual.chunk_slices
-    np.testing.assert_array_equal(path.centres, usual.centres)
-    assert path.covered.shape == usual.covered.shape
-    assert path.covered.all()
-    assert path.line_width == 0.0
+def test_the_models_own_pixels_are_those_of_a_forward_model():
+    forward, usual = ModelPixels(WAVELENGTH), make_forward(segment(WAVELENGTH))
+    assert forward.n_pixels == usual.n_pixels
+    assert forward.segment_slices == usual.segment_slices
 
 
 def test_media_are_never_mixed_silently():
@@ -419,7 +420,7 @@ def test_good_pixels_have_flux_error_and_no_mask():
             r"sigma must have one element for each of the 2 pixels .* shape \(1,\)",
         ),
         ({"medium": "water"}, "medium must be 'air', 'vacuum' or None, got 'water'"),
-        ({"resolution": 0}, "resolution must be positive, λ over FWHM, got 0"),
+        ({"resolution": 0}, "resolution must be positive, λ/FWHM, got 0"),
         ({"velocity": 1e9}, "velocity must be in km/s"),
         ({"wavelength": [5000.0]}, "wavelength has 1 elements but the spectra have 2"),
     ],
@@ -429,20 +430,20 @@ def test_wrong_spectra_are_named(settings, message):
         ObservedSpectrum(**{"wavelength": [5000.0, 5001.0], "flux": [1.0, 1.0], **settings})
 
 
-def test_a_star_is_chunks_mappings_or_orders():
-    one = chunk(PIXELS[:3])
-    assert as_chunks(one) == [one]
-    assert as_chunks(one, medium="air")[0].medium == "air"
-    assert as_chunks(chunk(PIXELS[:3], medium="vacuum"), medium="air")[0].medium == "vacuum"
+def test_a_star_is_segments_mappings_or_orders():
+    one = segment(PIXELS[:3])
+    assert as_segments(one) == [one]
+    assert as_segments(one, medium="air")[0].medium == "air"
+    assert as_segments(segment(PIXELS[:3], medium="vacuum"), medium="air")[0].medium == "vacuum"
     mapping = {"wavelength": PIXELS[:3], "flux": np.ones(3), "sigma": np.ones(3), "DESCR": "text"}
-    assert len(as_chunks([mapping, one], resolution=100.0)) == 2
+    assert len(as_segments([mapping, one], resolution=100.0)) == 2
     orders = {
         "wavelength": PIXELS[:6].reshape(2, 3),
         "flux": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
         "medium": "air",
     }
-    first, second = as_chunks(orders)
+    first, second = as_segments(orders)
     np.testing.assert_array_equal(second.flux, [4.0, 5.0, 6.0])
     np.testing.assert_array_equal(first.wavelength, PIXELS[:3])
     with pytest.raises(TypeError, match=r"a mapping with wavelength and flux, .* got ndarray"):
-        as_chunks(np.ones(3))
+        as_segments(np.ones(3))

@@ -50,7 +50,7 @@ def test_inverse_transform_of_other_spectra_takes_scale(spectra):
     scale = normalizer.measure_scale(others)
     flux = normalizer.transform(others)
     np.testing.assert_allclose(normalizer.inverse_transform(flux, scale=scale), others)
-    with pytest.raises(ValueError, match=r"got 4 spectra without scale, but fit saw 6 spectra"):
+    with pytest.raises(ValueError, match=r"got 4 spectra without scale, but fit had 6 spectra"):
         normalizer.inverse_transform(flux)
     single = PercentileNormalizer().fit(others[:1])
     np.testing.assert_allclose(single.inverse_transform(flux), flux * single.scale_)

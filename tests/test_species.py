@@ -93,7 +93,7 @@ class TestRead:
     def test_a_file_without_header_is_refused(self, tmp_path):
         path = tmp_path / "lines.txt"
         path.write_text("8498.023 Ca II\n")
-        with pytest.raises(ValueError, match=r"no header of VALD's.*keep the header"):
+        with pytest.raises(ValueError, match=r"not a VALD line list.*keep the header"):
             read_vald(path)
 
     def test_a_row_of_another_format_is_named(self, tmp_path):
@@ -187,7 +187,7 @@ def test_lines_of_a_real_spectrum_get_their_names(shared_data, tmp_path):
     chosen = (data["teff"] == 5750) & (data["logg"] == 4.5) & (data["feh"] == 0)
     window = (wavelength > 8490) & (wavelength < 8560)
     flux = data["flux_1e4"][chosen][:, window] / 1e4
-    cloner = VoigtCloner(wavelength[window], target_rms=None, n_epochs=30).fit(flux)
+    cloner = VoigtCloner(wavelength[window], target_rms=None, max_iter=30).fit(flux)
     found = identify_lines(
         cloner.line_centers_, read_vald(write(tmp_path)), medium="air", tolerance=0.06
     )

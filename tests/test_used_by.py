@@ -1,4 +1,4 @@
-"""What users do with the seven estimators together."""
+"""What users do with the estimators together."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from detected import detected_cloner
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -30,21 +31,25 @@ from skphx.datasets import make_stellar_grid
 from skphx.inference import boxes_around, priors_around
 from skphx.metrics import flux_rms
 from skphx.model_selection import Coarsen, LeavePlaneOut
+from skphx.paper import GaussianProcessSearch, PaperEmulator
 
 
-def make_pipeline_of_four(wavelength, **cloning):
-    cloning = {"target_rms": None, "n_epochs": 10, **cloning}
+def make_pipeline_of_four(wavelength, cloner=None):
     return make_pipeline(
         BlackbodyDivider(wavelength),
         PercentileNormalizer(99),
         ContinuumNormalizer(wavelength, degree=1),
-        VoigtCloner(wavelength, **cloning),
+        VoigtCloner(wavelength, target_rms=None, max_iter=10) if cloner is None else cloner,
     )
 
 
 def quick_cloner(grid, **settings):
-    settings = {"target_rms": None, "n_epochs": 5, "line_list": "detected", **settings}
+    settings = {"target_rms": None, "max_iter": 5, "n_seeds": 3, **settings}
     return VoigtCloner(grid.wavelength, **settings)
+
+
+def detecting_cloner(grid, **settings):
+    return detected_cloner(grid.wavelength, target_rms=None, n_epochs=5, **settings)
 
 
 @pytest.fixture
@@ -145,7 +150,6 @@ class TestCrossValidation:
     def test_estimator_on_planes_left_out(self, grid):
         estimator = StellarParameterEstimator(
             LineManifoldRegressor(quick_cloner(grid), smoothness=0),
-            n_calls=15,
             n_initial_points=15,
             random_state=0,
             n_starts=1,
@@ -165,14 +169,13 @@ class TestCrossValidation:
     def test_estimator_is_tuned(self, grid):
         estimator = StellarParameterEstimator(
             LineManifoldRegressor(quick_cloner(grid), smoothness=0),
-            n_calls=4,
             n_initial_points=4,
             random_state=0,
             n_starts=1,
         )
         search = GridSearchCV(
             estimator,
-            {"search": ["gp_minimize", "gauss-newton"]},
+            {"search": [GaussianProcessSearch(4, 4), "gauss-newton"]},
             cv=LeavePlaneOut(0, parameters_in="y"),
             # In node spacings: a mean over kelvin and dex would be kelvin alone.
             scoring=lambda fitted, X, y: -np.mean(abs(fitted.predict(X) - y) / [500.0, 0.5, 0.5]),
@@ -301,16 +304,15 @@ class TestFiles:
         np.testing.assert_array_equal(flux, fitted_emulator.predict(held_out.parameters))
 
     def test_estimator_infers_the_same_in_a_new_process(self, tmp_path, emulator, held_out):
-        estimator = StellarParameterEstimator(
-            emulator, n_calls=10, n_initial_points=10, random_state=0
-        ).fit(held_out.nodes, held_out.node_parameters)
+        estimator = StellarParameterEstimator(emulator, n_initial_points=10, random_state=0).fit(
+            held_out.nodes, held_out.node_parameters
+        )
         found = self.predict_in_new_process(tmp_path, estimator, held_out.spectra)
         np.testing.assert_array_equal(found, estimator.predict(held_out.spectra))
 
     def test_raw_chain_predicts_the_same_in_a_new_process(self, tmp_path, grid):
-        cloner = make_pipeline_of_four(grid.wavelength, line_list="detected")
-        emulator = LineManifoldRegressor(cloner, smoothness=0)
-        emulator.fit(grid.parameters, grid.spectra)
+        cloner = make_pipeline_of_four(grid.wavelength, detecting_cloner(grid))
+        emulator = PaperEmulator(cloner, missing="fade").fit(grid.parameters, grid.spectra)
         flux = self.predict_in_new_process(tmp_path, emulator, grid.parameters[:2])
         np.testing.assert_array_equal(flux, emulator.predict(grid.parameters[:2]))
 
@@ -336,15 +338,17 @@ class TestFiles:
         )
 
 
-def make_all_seven(wavelength=(5000.0, 6000.0)):
+def make_all(wavelength=(5000.0, 6000.0)):
     wavelength = np.linspace(*wavelength, 100)
     chain = make_stellar_estimator(wavelength, n_jobs=2, memory="folder")
     steps = [step for _, step in chain.emulator.cloner.steps]
     flux = make_stellar_estimator(wavelength, lines=False).emulator
-    return [*steps, flux, chain.emulator, chain]
+    paper = make_stellar_estimator(wavelength, "paper", n_jobs=2, memory="folder")
+    of_the_paper = [paper.emulator.cloner[-1], paper.emulator, paper.search, paper]
+    return [*steps, flux, chain.emulator, chain, *of_the_paper]
 
 
-@pytest.mark.parametrize("estimator", make_all_seven(), ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("estimator", make_all(), ids=lambda each: type(each).__name__)
 class TestEveryEstimator:
     def test_clone_has_equal_parameters_and_no_state(self, estimator):
         copy = clone(estimator)
@@ -367,10 +371,10 @@ class TestEveryEstimator:
 
 
 class TestFrozenEmulator:
-    def test_is_not_fitted_again(self, fitted_emulator, held_out, monkeypatch):
-        monkeypatch.setattr("skphx.lines.fitting.FITTERS", {})  # every fit would fail
+    def test_is_not_fitted_again(self, fitted_emulator, held_out, no_fits):
+        no_fits()
         estimator = StellarParameterEstimator(
-            FrozenEstimator(fitted_emulator), n_calls=10, n_initial_points=10, random_state=0
+            FrozenEstimator(fitted_emulator), n_initial_points=10, random_state=0
         )
         estimator.fit(held_out.nodes, held_out.node_parameters)
         assert estimator.emulator_.estimator is fitted_emulator
@@ -379,7 +383,7 @@ class TestFrozenEmulator:
 
     def test_survives_cloning(self, emulator, fitted_emulator, held_out):
         estimator = clone(
-            StellarParameterEstimator(emulator, n_calls=5, n_initial_points=5, random_state=0)
+            StellarParameterEstimator(emulator, n_initial_points=5, random_state=0)
         ).fit(held_out.nodes, held_out.node_parameters)
         assert estimator.emulator_.estimator is fitted_emulator
 
@@ -387,9 +391,9 @@ class TestFrozenEmulator:
 class TestBoxes:
     @pytest.fixture
     def estimator(self, emulator, held_out):
-        return StellarParameterEstimator(
-            emulator, n_calls=10, n_initial_points=10, random_state=0
-        ).fit(held_out.nodes, held_out.node_parameters)
+        return StellarParameterEstimator(emulator, n_initial_points=10, random_state=0).fit(
+            held_out.nodes, held_out.node_parameters
+        )
 
     def test_travel_through_a_pipeline(self, estimator, held_out, routing):
         boxes = boxes_around(held_out.parameters, {"teff": 100.0, "logg": 0.2})
@@ -415,7 +419,6 @@ def test_results_do_not_depend_on_n_jobs(emulator, held_out):
     found = [
         StellarParameterEstimator(
             emulator,
-            n_calls=10,
             n_initial_points=10,
             random_state=0,
             n_starts=1,
@@ -429,24 +432,30 @@ def test_results_do_not_depend_on_n_jobs(emulator, held_out):
     np.testing.assert_allclose(*found, rtol=1e-12)
 
 
-def test_emulator_does_not_depend_on_n_jobs(grid):
+def ours(grid, **settings):
+    return LineManifoldRegressor(quick_cloner(grid, **settings))
+
+
+def the_papers(grid, **settings):
+    return PaperEmulator(detecting_cloner(grid, **settings))
+
+
+@pytest.mark.parametrize("make", [ours, the_papers])
+def test_emulator_does_not_depend_on_n_jobs(grid, make):
     one, two = (
-        LineManifoldRegressor(quick_cloner(grid, n_jobs=n_jobs), n_sweeps=1).fit(
-            grid.parameters, grid.normalised
-        )
-        for n_jobs in (1, 2)
+        make(grid, n_jobs=n_jobs).fit(grid.parameters, grid.normalised) for n_jobs in (1, 2)
     )
     np.testing.assert_array_equal(one.lines_, two.lines_)
 
 
-@pytest.mark.parametrize("line_list", ["grown", "detected"])
-def test_memory_spares_a_second_fit_all_cloning(grid, tmp_path, monkeypatch, line_list):
-    cloner = quick_cloner(grid, memory=str(tmp_path), line_list=line_list)
-    first = LineManifoldRegressor(cloner, n_sweeps=1).fit(grid.parameters, grid.normalised)
+@pytest.mark.parametrize("make", [ours, the_papers])
+def test_memory_spares_a_second_fit_all_cloning(grid, tmp_path, no_fits, make):
+    emulator = make(grid, memory=str(tmp_path))
+    first = clone(emulator).fit(grid.parameters, grid.normalised)
     files = sorted(tmp_path.rglob("output.pkl"))
     assert files
-    monkeypatch.setattr("skphx.lines.fitting.FITTERS", {})  # every new clone would fail
-    second = LineManifoldRegressor(cloner, n_sweeps=1).fit(grid.parameters, grid.normalised)
+    no_fits()
+    second = clone(emulator).fit(grid.parameters, grid.normalised)
     np.testing.assert_array_equal(second.lines_, first.lines_)
     assert sorted(tmp_path.rglob("output.pkl")) == files
 
@@ -454,11 +463,7 @@ def test_memory_spares_a_second_fit_all_cloning(grid, tmp_path, monkeypatch, lin
 def test_equal_seeds_give_equal_answers_from_scratch(grid, held_out):
     def fit(random_state):
         estimator = StellarParameterEstimator(
-            LineManifoldRegressor(quick_cloner(grid), smoothness=0),
-            n_calls=10,
-            n_initial_points=10,
-            search="gp_minimize",
-            random_state=random_state,
+            the_papers(grid), GaussianProcessSearch(10, 10), random_state=random_state
         )
         return estimator.fit(grid.normalised, grid.parameters)
 
@@ -488,6 +493,6 @@ def test_tables_of_pandas_are_taken(grid, held_out):
         emulator.predict(pd.DataFrame(held_out.parameters, columns=names[::-1]))
     assert emulator.score(parameters, spectra) == pytest.approx(1.0)
     estimator = StellarParameterEstimator(
-        FrozenEstimator(emulator), n_calls=5, n_initial_points=5, random_state=0
+        FrozenEstimator(emulator), n_initial_points=5, random_state=0
     ).fit(spectra, parameters)
     assert estimator.predict(spectra.iloc[:1]).shape == (1, 3)

@@ -1,27 +1,28 @@
-"""The command line, ``skphx``: thin over the functions that notebooks use.
+"""The command line ``skphx``, which calls the public functions of the package.
 
-Each command is a module: what it does, in functions, and how it is called, in ``add_parser``.
+Each command is in a module with its functions and its options, which ``add_parsers`` defines.
 """
 
 import sys
 import warnings
+from collections.abc import Sequence
 
 from skphx.cli._parser import make_parser, protect_negative_numbers
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Parameters
     ----------
     argv : list of str or None
-        Arguments; None is those of the process.
+        Arguments; None is ``sys.argv[1:]``.
 
     Returns
     -------
     int
-        0 where all went well, 1 after an error, whose message is on the standard error, and 130
-        where the user interrupted.
+        0 without error, 1 after an error, whose message is printed to standard error, and 130
+        after an interruption by the user.
 
     Examples
     --------
@@ -32,7 +33,7 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser().parse_args(protect_negative_numbers(argv))
     with warnings.catch_warnings():
-        # A warning is for whoever runs the command: one line, and not the code that raised it.
+        # Print warnings as one line, without the line of code.
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _show_warning
         try:
@@ -51,7 +52,7 @@ def _show_warning(message, *_, **__):
 
 
 def _text_of(error):
-    """Message of an error, without the number that an OSError begins with."""
+    """Message of an error, without the number of an OSError."""
     if isinstance(error, OSError) and error.strerror and error.filename is None:
         return error.strerror
     return str(error)

@@ -1,40 +1,44 @@
-"""``skphx clone`` and ``skphx build``: a grid into lines, and lines into a model."""
+"""``skphx fit-lines`` and ``skphx build``: fit the lines of a grid, and build a model."""
 
+import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skphx._atomic_write import inside, write_atomically
 from skphx._configurations import make_stellar_estimator
-from skphx._files import inside, write_atomically
-from skphx._model_files import save_model
-from skphx.cli._grid_files import read_grid
+from skphx._persistence import save_model
 from skphx.cli._parser import add_command, add_configuration, add_no_lines
+from skphx.cli._reading import read_grid
 from skphx.datasets._selection import missing_nodes
+from skphx.interpolation._nodes import format_node
 from skphx.lines import LineArchive
 
-# Beside the archive's own manifest: which grid, and which settings of this command.
+# File in the folder of an archive, with the grid and the settings of the command.
 PROVENANCE_FILE = "provenance.json"
 
-_CLONE = """\
-Write every spectrum of a grid as spectral lines, into an archive.
+_FIT_LINES = """\
+Fit the lines of all spectra of a grid, and store them in an archive.
 
-  skphx clone grid.npz grid.lines --n-jobs 8
+  skphx fit-lines grid.npz grid.lines --n-jobs 8
 
-This is what takes hours for large grids. Every finished fit is in the archive at once: a run that
-was stopped goes on where it was when you repeat it, with the same result.
+This takes hours for large grids. Each fit is stored when it is finished. To continue a run that
+was stopped, repeat the command: the result is the same as without the interruption.
+The fitted line list of a spectrum is called its clone in the paper.
 
 Next: skphx build."""
 
 _BUILD = """\
-Make a model of a grid: its lines at any stellar parameters, and the search for those of a star.
+Build a model of a grid for skphx infer: an emulator of its spectra and lines at any stellar
+parameters.
 
   skphx build grid.npz model.skops --archive grid.lines
 
-With the archive of skphx clone this takes little time; without one lines are fitted here, and with
---no-lines not at all: parameters of stars do not depend on them. Model files hold arrays and plain
-values only: to load one runs no code.
+With an archive of skphx fit-lines this takes little time. Without an archive the lines are fitted
+by this command. With --no-lines there are no lines; inferred parameters do not depend on them.
+Model files contain only arrays and plain values, and loading them runs no code.
 
 Next: skphx infer."""
 
@@ -42,17 +46,17 @@ Next: skphx infer."""
 def add_parsers(commands):
     """Add the commands to the parser."""
     parser = add_command(
-        commands, "clone", run_clone, "write the spectra of a grid as lines", _CLONE
+        commands, "fit-lines", run_fit_lines, "fit the lines of a grid", _FIT_LINES
     )
     parser.add_argument("grid", metavar="GRID", help="file of skphx fetch, .npz or .h5")
     parser.add_argument(
-        "archive", metavar="ARCHIVE", help="folder of the lines, made or continued"
+        "archive", metavar="ARCHIVE", help="folder of the lines, new or to be continued"
     )
     add_configuration(parser)
-    parser = add_command(commands, "build", run_build, "make a model of a cloned grid", _BUILD)
+    parser = add_command(commands, "build", run_build, "build a model of a grid", _BUILD)
     parser.add_argument("grid", metavar="GRID", help="file of skphx fetch, .npz or .h5")
     parser.add_argument("model", metavar="MODEL", help="file to write, .skops")
-    parser.add_argument("--archive", metavar="ARCHIVE", help="folder of skphx clone")
+    parser.add_argument("--archive", metavar="ARCHIVE", help="folder of skphx fit-lines")
     add_configuration(parser)
     add_no_lines(parser)
     parser.add_argument(
@@ -60,24 +64,27 @@ def add_parsers(commands):
     )
 
 
-def run_clone(arguments):
-    """Clone, and say how well."""
+def run_fit_lines(arguments: argparse.Namespace) -> None:
+    """Fit the lines, and print the fit residuals."""
     grid, estimator, settings = _prepare(arguments)
     emulator = estimator.emulator
     emulator.fit(grid.parameters, grid.spectra)
-    # Not before: the fit refuses an archive of another grid.
+    # After the fit, which raises an error for an archive of another grid.
     _write_provenance(arguments, grid, settings)
-    rms = emulator.clone_rms_
-    print(f"{len(rms)} spectra as {emulator.present_.shape[1]} lines in {arguments.archive}.")
-    print(f"Lines minus spectrum, rms: median {np.median(rms):.5f}, worst {rms.max():.5f} at")
-    worst = grid.parameters[rms.argmax()]
-    print("  " + _words(grid.parameter_names, worst))
+    rms = emulator.line_rms_
+    print(
+        f"{len(rms)} spectra fitted with {emulator.present_.shape[1]} lines in "
+        f"{arguments.archive}."
+    )
+    worst = format_node(grid.parameters[rms.argmax()], grid.parameter_names)
+    print(f"Fit residual, rms: median {np.median(rms):.5f}, largest {rms.max():.5f}")
+    print(f"  at {worst}")
 
 
-def run_build(arguments):
+def run_build(arguments: argparse.Namespace) -> None:
     """Build a model and save it."""
     if Path(arguments.model).suffix != ".skops":
-        raise ValueError(f"{arguments.model} must end in .skops; give such a name.")
+        raise ValueError(f"{arguments.model} must end in .skops; rename the file.")
     grid, estimator, settings = _prepare(arguments)
     estimator.set_params(random_state=arguments.random_state)
     estimator.fit(grid.spectra, grid.parameters)
@@ -91,14 +98,14 @@ def run_build(arguments):
     print(f"Model of {len(grid.spectra)} spectra saved to {arguments.model}.")
     if emulator.flux_error_ is not None:
         rms = np.sqrt(np.mean(emulator.flux_error_**2))
-        print(f"Error of the flux between nodes, estimated: {rms:.5f} rms.")
+        print(f"Estimated interpolation error of the flux: {rms:.5f} rms.")
     if settings["lines"]:
-        rms = emulator.clone_rms_
-        print(f"Lines minus spectrum, rms: median {np.median(rms):.5f}, worst {rms.max():.5f}.")
+        rms = emulator.line_rms_
+        print(f"Fit residual, rms: median {np.median(rms):.5f}, largest {rms.max():.5f}.")
 
 
 def make_estimator(grid, settings, *, n_jobs=None, memory=None, verbose=0):
-    """Chain for a grid, unfitted: StellarParameterEstimator.
+    """Make an unfitted StellarParameterEstimator for a grid.
 
     Parameters
     ----------
@@ -127,7 +134,7 @@ def make_estimator(grid, settings, *, n_jobs=None, memory=None, verbose=0):
 
 
 def describe_grid(grid, path):
-    """Say what a grid is, for the provenance of what is made of it: dict."""
+    """Return the provenance of models and archives of a grid: dict."""
     from skphx.datasets._download import sha256_of
 
     return {
@@ -146,18 +153,18 @@ def describe_grid(grid, path):
 
 
 def read_archive_provenance(archive):
-    """Read what `skphx clone` wrote beside the manifest: dict, None where it wrote nothing."""
+    """Read the provenance that `skphx fit-lines` has written: dict, None if there is none."""
     path = Path(archive) / PROVENANCE_FILE
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); run skphx clone again.") from error
+        raise ValueError(f"{path} is damaged ({error}); run skphx fit-lines again.") from error
 
 
 def _prepare(arguments):
-    """Grid, unfitted estimator, and the settings that were chosen."""
+    """Grid, unfitted estimator, and settings: options, else those of the archive."""
     grid = read_grid(arguments.grid)
     before = (read_archive_provenance(arguments.archive) if arguments.archive else None) or {}
     before = before.get("command", {})
@@ -173,7 +180,7 @@ def _prepare(arguments):
     }
     if arguments.archive and not settings["lines"]:
         raise ValueError(
-            "--archive holds lines, and --no-lines leaves them out; drop one of them."
+            "give either --archive or --no-lines, not both: an archive contains lines."
         )
     estimator = make_estimator(
         grid, settings, n_jobs=arguments.n_jobs, verbose=not arguments.quiet
@@ -187,12 +194,8 @@ def _prepare(arguments):
 
 
 def _write_provenance(arguments, grid, settings):
-    """Say which grid an archive is of."""
+    """Write the grid and the settings of an archive into its folder."""
     folder = LineArchive(arguments.archive).path
     content = {**describe_grid(grid, arguments.grid), "command": settings}
     text = json.dumps(content, indent=1, default=str).encode()
     write_atomically(inside(folder, PROVENANCE_FILE), lambda file: file.write(text))
-
-
-def _words(names, values):
-    return ", ".join(f"{name}={value:g}" for name, value in zip(names, values, strict=True))

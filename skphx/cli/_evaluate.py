@@ -1,24 +1,27 @@
-"""``skphx evaluate``: how well a grid can be emulated, beside interpolated pixels."""
+"""``skphx evaluate``: errors of the emulator and of interpolated pixels on left-out spectra."""
+
+import argparse
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skphx.cli._emulate import make_estimator
-from skphx.cli._grid_files import read_grid
 from skphx.cli._parser import add_command, add_configuration, add_no_lines
-from skphx.grids import make_grid
+from skphx.cli._reading import read_grid
+from skphx.interpolation import make_grid
 from skphx.metrics import flux_rms, parameter_errors
 from skphx.model_selection import Coarsen, InteriorNodes, LeavePlaneOut
 
 _DESCRIPTION = """\
-Leave spectra of a grid out, emulate them, and compare: with what plain interpolation of the pixels
-gives, of the same normalised spectra.
+Leave spectra of a grid out, emulate them, and print the errors, together with those of linear and
+cubic interpolation of the pixels of the same normalised spectra.
 
   skphx evaluate grid.npz
   skphx evaluate grid.npz --split plane --parameter teff --infer
 
 Splits: coarsen trains on every second value of each parameter, in one split; plane leaves out one
-interior value of a parameter after the other; interior leaves out single nodes. Lines are fitted
-anew in every split: --memory keeps them for the next time, --no-lines leaves them out."""
+interior value of a parameter at a time; interior leaves out single nodes. Lines are fitted in each
+split: --memory stores them for further runs, --no-lines fits no lines."""
 
 _SPLITS = ("coarsen", "plane", "interior")
 
@@ -26,22 +29,29 @@ _SPLITS = ("coarsen", "plane", "interior")
 def add_parsers(commands):
     """Add the command to the parser."""
     parser = add_command(
-        commands, "evaluate", run, "measure the emulator on spectra left out", _DESCRIPTION
+        commands, "evaluate", run, "measure errors on left-out spectra", _DESCRIPTION
     )
     parser.add_argument("grid", metavar="GRID", help="file of skphx fetch, .npz or .h5")
-    parser.add_argument("--split", choices=_SPLITS, default="coarsen", help="(coarsen)")
-    parser.add_argument("--parameter", help="whose values are left out (default: all)")
-    parser.add_argument("--n-splits", type=int, metavar="N", help="at most so many splits")
     parser.add_argument(
-        "--infer", action="store_true", help="also infer the parameters of the spectra left out"
+        "--split",
+        choices=_SPLITS,
+        default="coarsen",
+        help="how spectra are left out (default: coarsen)",
     )
-    parser.add_argument("--memory", metavar="FOLDER", help="keep fitted lines there")
+    parser.add_argument("--parameter", help="parameter whose values are left out (default: all)")
+    parser.add_argument("--n-splits", type=int, metavar="N", help="largest number of splits")
+    parser.add_argument(
+        "--infer", action="store_true", help="also infer the parameters of the left-out spectra"
+    )
+    parser.add_argument(
+        "--memory", metavar="FOLDER", help="folder in which fitted lines are stored"
+    )
     add_configuration(parser)
     add_no_lines(parser)
 
 
-def run(arguments):
-    """Print the table."""
+def run(arguments: argparse.Namespace) -> None:
+    """Print the table of errors."""
     grid = read_grid(arguments.grid)
     settings = {
         "configuration": arguments.configuration or "default",
@@ -62,40 +72,44 @@ def run(arguments):
         n_splits=arguments.n_splits,
         infer=arguments.infer,
     )
-    print(f"{table['n_spectra']} spectra left out, mean rms of normalised flux:")
+    print(f"{table['n_spectra']} left-out spectra, mean rms error of the normalised flux:")
     for name, rms in table["flux_rms"].items():
         print(f"  {name:<16} {rms:.5f}")
     if table["parameters"] is not None:
-        print("Their parameters, inferred:")
+        print("Errors of their inferred parameters:")
         print(table["parameters"])
 
 
 def evaluate(grid, splitter, estimator, *, n_splits=None, infer=False):
-    """Errors of emulators on spectra left out.
+    """Return the errors of an emulator on left-out spectra.
 
     Parameters
     ----------
     grid : Bunch
         Spectra and parameters.
     splitter : splitter of skphx.model_selection
-        What is left out.
+        Splits into training and left-out spectra.
     estimator : StellarParameterEstimator
-        Unfitted; its emulator is measured, and with `infer` itself.
+        Unfitted estimator, of which the emulator is used, and with `infer` also the search.
     n_splits : int or None
-        At most so many of the splits.
+        Largest number of splits.
     infer : bool
-        Whether to infer the parameters of the spectra left out.
+        Whether to infer the parameters of the left-out spectra.
 
     Returns
     -------
     dict
-        ``n_spectra``; ``flux_rms``, mean over the spectra of the rms of normalised flux, of the
-        emulator and of interpolated pixels; and ``parameters``, a
+        ``n_spectra``; ``flux_rms``, the mean over the spectra of the rms error of the normalised
+        flux, for the emulator and for interpolated pixels; and ``parameters``, a
         :class:`skphx.metrics.ParameterErrors` or None.
     """
     from sklearn.base import clone
 
-    rms = {"emulator": [], "pixels, linear": [], "pixels, cubic": []}
+    rms: dict[str, list[NDArray[np.float64]]] = {
+        "emulator": [],
+        "pixels, linear": [],
+        "pixels, cubic": [],
+    }
     true, found = [], []
     for number, (train, test) in enumerate(splitter.split(grid.parameters)):
         if number == n_splits:
@@ -138,5 +152,5 @@ def _splitter(arguments, names):
             arguments.parameter, n_splits=arguments.n_splits, parameter_names=names
         )
     if arguments.parameter is not None:
-        raise ValueError("--parameter goes with --split coarsen or plane; leave it out.")
+        raise ValueError("--parameter is only for --split coarsen or plane; leave it out.")
     return InteriorNodes(n_splits=arguments.n_splits, parameter_names=names)

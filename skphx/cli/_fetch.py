@@ -1,20 +1,26 @@
-"""``skphx fetch`` and ``skphx grids``: spectra of a library into one file."""
+"""``skphx fetch`` and ``skphx grids``: store spectra of a library in one file."""
 
-from skphx.cli._grid_files import check_output, write_grid
+import argparse
+
+from skphx._domain import MEDIA, STELLAR_PARAMETERS
 from skphx.cli._parser import add_command, axis_values, named_axis, wavelength_range
+from skphx.cli._reading import check_output, write_grid
 from skphx.datasets import fetch_grid, fetch_phoenix, list_grids, load_grid
 
 _DESCRIPTION = """\
-Download spectra of a library and keep the wavelengths you need, in one file.
+Download spectra of a library, and store a range of their wavelengths in one file.
 
   skphx fetch grid.npz --teff 5000:6000 --logg 4:5 --feh -0.5:0 --wavelength 8450:8710
   skphx fetch grid.npz --library bt-settl --from FOLDER --medium vacuum --teff 3000:4000
 
-Without ranges it is the grid of the paper: 1,314 PHOENIX spectra, 8038 to 12849 Å, 8 GB to
-download. Files that are there already are checked and used; a run that failed goes on where it
-stopped when you repeat it. Values are written 4500, 4000:5000 (a range) or 4000,4500 (a list).
+Without ranges the result is the grid of the paper: 1,314 PHOENIX spectra from 8038 to 12849 Å,
+8 GB to download. Files that were already downloaded are checked and used: after an error, repeat
+the command to continue. VALUES are one value (4500), a range (4000:5000) or a list (4000,4500).
 
-Next: skphx clone."""
+Next: skphx build, or skphx fit-lines for large grids."""
+
+# Parameters with an option of their own.
+_NAMED = (*STELLAR_PARAMETERS, "alpha")
 
 
 def add_parsers(commands):
@@ -24,9 +30,17 @@ def add_parsers(commands):
         _DESCRIPTION,
     )  # fmt: skip
     parser.add_argument("output", metavar="GRID", help="file to write, .npz or .h5")
-    parser.add_argument("--library", default="phoenix", help="see skphx grids (default: phoenix)")
-    parser.add_argument("--from", dest="folder", metavar="FOLDER", help="load files on disk")
-    for name, unit in (("teff", "K"), ("logg", "dex"), ("feh", "dex"), ("alpha", "dex")):
+    parser.add_argument(
+        "--library", default="phoenix", help="name of skphx grids (default: phoenix)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="folder",
+        metavar="FOLDER",
+        help="folder of the files, which are then not downloaded",
+    )
+    for name in _NAMED:
+        unit = "K" if name == "teff" else "dex"
         parser.add_argument(f"--{name}", type=axis_values, metavar="VALUES", help=f"in {unit}")
     parser.add_argument(
         "--select",
@@ -34,37 +48,40 @@ def add_parsers(commands):
         action="append",
         default=[],
         metavar="NAME=VALUES",
-        help="of any other parameter; repeat it for more",
+        help="values of another parameter; may be repeated",
     )
     parser.add_argument("--wavelength", type=wavelength_range, metavar="LOW:HIGH", help="in Å")
+    parser.add_argument("--medium", choices=MEDIA, help="medium, if the library does not state it")
     parser.add_argument(
-        "--medium", choices=("air", "vacuum"), help="where the library does not say"
+        "--data-home", metavar="FOLDER", help="of downloads (default: $SKPHX_DATA or ~/skphx_data)"
     )
     parser.add_argument(
-        "--data-home", metavar="FOLDER", help="of downloads (default: $SKPHX_DATA, ~/skphx_data)"
+        "--mirror",
+        action="append",
+        metavar="URL",
+        help="server; may be repeated, tried in this order",
     )
     parser.add_argument(
-        "--mirror", action="append", metavar="URL", help="repeat it for more, tried in turn"
+        "--n-jobs", type=int, default=4, metavar="N", help="parallel downloads (4)"
     )
-    parser.add_argument("--n-jobs", type=int, default=4, metavar="N", help="files at once (4)")
-    parser.add_argument("--retries", type=int, default=5, metavar="N", help="of a file (5)")
-    parser.add_argument("--offline", action="store_true", help="only what is downloaded already")
+    parser.add_argument("--retries", type=int, default=5, metavar="N", help="retries per file (5)")
+    parser.add_argument("--offline", action="store_true", help="do not download anything")
     parser.add_argument(
         "--on-missing",
         choices=("warn", "raise", "ignore"),
         default="warn",
-        help="what to do where nodes are missing (warn)",
+        help="what to do if nodes are missing (warn)",
     )
     add_command(
-        commands, "grids", run_grids, "list the libraries that can be loaded",
-        "Names of libraries for skphx fetch --library.",
+        commands, "grids", run_grids, "list the libraries",
+        "List the names of libraries for skphx fetch --library.",
     )  # fmt: skip
 
 
-def run_fetch(arguments):
-    """Fetch or load, and save."""
+def run_fetch(arguments: argparse.Namespace) -> None:
+    """Fetch or load a grid, and save it."""
     check_output(arguments.output)
-    ranges = {name: getattr(arguments, name) for name in ("teff", "logg", "feh", "alpha")}
+    ranges = {name: getattr(arguments, name) for name in _NAMED}
     ranges = {name: values for name, values in ranges.items() if values is not None}
     ranges |= dict(arguments.select)
     settings = {"on_missing": arguments.on_missing, "verbose": not arguments.quiet, **ranges}
@@ -83,7 +100,7 @@ def run_fetch(arguments):
         if arguments.library != "phoenix":
             grid = fetch_grid(arguments.library, medium=arguments.medium, **settings)
         elif arguments.medium == "air":
-            raise ValueError("wavelengths of phoenix hold for vacuum; leave --medium out.")
+            raise ValueError("the wavelengths of phoenix are in vacuum; leave --medium out.")
         else:
             grid = fetch_phoenix(**settings)
     write_grid(arguments.output, grid)
@@ -91,6 +108,6 @@ def run_fetch(arguments):
     print(f"Saved to {arguments.output}.")
 
 
-def run_grids(_):
-    """Print names of libraries."""
+def run_grids(_: argparse.Namespace) -> None:
+    """Print the names of the libraries."""
     print("\n".join(list_grids()))

@@ -1,5 +1,6 @@
-"""``skphx infer``: stellar parameters of observed spectra."""
+"""``skphx infer``: infer the stellar parameters of observed spectra."""
 
+import argparse
 import csv
 import io
 import json
@@ -7,21 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
-from skphx._files import write_atomically
-from skphx._model_files import load_model
+from skphx._atomic_write import write_atomically
+from skphx._domain import MEDIA
+from skphx._persistence import load_model
 from skphx.cli._parser import add_command, axis_values, named_axis
 from skphx.datasets import load_spectrum
 
 _DESCRIPTION = """\
-Infer the parameters of observed stars with a model of skphx build, each on its own pixels.
+Infer the parameters of observed stars with a model of skphx build.
 
   skphx infer model.skops star1.fits star2.csv --velocity -100:100 --output results.csv
   skphx infer model.skops star.txt --wavelength-unit nm --medium air --bounds teff=4000:5000
 
-Spectra may be HPF or Gaia RVS files, FITS tables and images, or text; orders are fitted together.
-A number for --velocity or --vsini is held, a range LOW:HIGH is fitted within. Errors are those of
-the flux, or come from the scatter where a file has none; flags say what to doubt.
-A file that cannot be used is named, the others are done, and the command ends with an error."""
+Spectra may be HPF or Gaia RVS files, FITS tables and images, or text. All orders of a spectrum are
+fitted together. --velocity and --vsini are fixed if they are a number, and fitted within a range
+LOW:HIGH. Uncertainties are from the errors of the flux, or from the residuals if a file has no
+errors; flags mark problems. If a file cannot be used, the others are still processed, and the
+command ends with an error that names the file."""
 
 
 def add_parsers(commands):
@@ -31,20 +34,25 @@ def add_parsers(commands):
     )
     parser.add_argument("model", metavar="MODEL", help="file of skphx build")
     parser.add_argument("spectra", metavar="SPECTRUM", nargs="+", help="files of observed stars")
-    parser.add_argument("--medium", choices=("air", "vacuum"), help="where files do not say")
-    parser.add_argument("--wavelength-unit", metavar="UNIT", help="where files do not say")
-    parser.add_argument("--resolution", type=float, metavar="R", help="where files do not say")
-    parser.add_argument("--barycentric", action="store_true", help="shift to the barycentre")
+    parser.add_argument("--medium", choices=MEDIA, help="medium, if files do not state it")
+    parser.add_argument("--wavelength-unit", metavar="UNIT", help="unit, if files do not state it")
+    parser.add_argument(
+        "--resolution", type=float, metavar="R", help="resolution, if files do not state it"
+    )
+    parser.add_argument(
+        "--barycentric", action="store_true", help="convert wavelengths to the barycentre"
+    )
     for name in ("velocity", "vsini"):
         parser.add_argument(
-            f"--{name}", type=axis_values, default=0.0, metavar="KM/S", help="(held at 0)"
+            f"--{name}", type=axis_values, default=0.0, metavar="KM/S", help="in km/s (fixed at 0)"
         )
     parser.add_argument(
         "--continuum-degree",
         type=int,
         default=None,
         metavar="N",
-        help="of the polynomial of each order; -1 for flux whose continuum is 1 (the model's, 3)",
+        help="degree of the continuum polynomial of each order, -1 for normalised flux (default: "
+        "that of the model, 3)",
     )
     parser.add_argument(
         "--bounds",
@@ -52,15 +60,15 @@ def add_parsers(commands):
         action="append",
         default=[],
         metavar="NAME=LOW:HIGH",
-        help="search only there; repeat it for other parameters",
+        help="range of the search; may be repeated for other parameters",
     )
     parser.add_argument("--output", metavar="FILE", help="also write a table, .csv or .json")
 
 
-def run(arguments):
-    """Print a table of parameters, and write it."""
+def run(arguments: argparse.Namespace) -> None:
+    """Print the inferred parameters, and write the table."""
     if arguments.output and Path(arguments.output).suffix not in (".csv", ".json"):
-        raise ValueError(f"{arguments.output} must end in .csv or .json; give such a name.")
+        raise ValueError(f"{arguments.output} must end in .csv or .json; rename the file.")
     model = load_model(arguments.model)
     settings = {
         "velocity": _number_or_range(arguments.velocity, "velocity"),
@@ -80,7 +88,7 @@ def run(arguments):
             )
             result = model.infer(star, **settings)
         except (ValueError, OSError) as error:
-            # One star's trouble must not cost a night's others.
+            # The other stars are still processed.
             failures.append(f"{path}: {error}")
             continue
         rows.append({"file": path, **result.as_dict()})
@@ -89,11 +97,13 @@ def run(arguments):
         _write(arguments.output, rows, arguments.model)
     if failures:
         listed = "\n  ".join(failures)
-        raise ValueError(f"{len(failures)} of {len(arguments.spectra)} spectra:\n  {listed}")
+        raise ValueError(
+            f"{len(failures)} of {len(arguments.spectra)} spectra cannot be used:\n  {listed}"
+        )
 
 
 def _degree(given):
-    """Degree as `infer` takes it."""
+    """Convert the degree to the argument of `infer`."""
     if given is None:
         return "default"
     return given if given >= 0 else None
@@ -106,22 +116,24 @@ def _number_or_range(values, name):
 
 
 def _bounds(given, names):
-    """Search box of shape (n_parameters, 2), NaN where none is given."""
+    """Bounds of the search, shape (n_parameters, 2), NaN for parameters without bounds."""
     unknown = sorted({name for name, _ in given} - set(names))
     if unknown:
-        raise ValueError(f"--bounds {unknown[0]}: the model has {', '.join(names)}.")
+        raise ValueError(
+            f"--bounds {unknown[0]}: the parameters of the model are {', '.join(names)}."
+        )
     if not given:
         return None
     box = np.full((len(names), 2), np.nan)
     for name, values in given:
         if not isinstance(values, tuple):
-            raise ValueError(f"--bounds {name} needs LOW:HIGH.")
+            raise ValueError(f"--bounds {name} must be a range LOW:HIGH.")
         box[names.index(name)] = values
     return box
 
 
 def _write(path, rows, model):
-    """Write rows as CSV or JSON, whole or not at all."""
+    """Write the rows as CSV or JSON."""
     if Path(path).suffix == ".json":
         text = json.dumps({"model": str(Path(model).absolute()), "stars": rows}, indent=1)
     else:

@@ -1,39 +1,40 @@
-"""``skphx info``: what a file is, and what it was made of."""
+"""``skphx info``: describe files and their provenance."""
 
+import argparse
 import json
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from skphx._model_files import read_provenance
+from skphx._domain import MEDIA
+from skphx._persistence import read_provenance
 from skphx.cli._emulate import read_archive_provenance
-from skphx.cli._grid_files import read_grid
 from skphx.cli._parser import add_command
+from skphx.cli._reading import read_grid
 from skphx.datasets import load_spectrum
+from skphx.datasets._hdf5 import HDF5_SUFFIXES
 
 _DESCRIPTION = """\
-Say what a file is, and what it was made of: grids, archives of lines, models, state dictionaries
-of lines, folders of downloads, observed spectra. Nothing in a file is run.
+Describe files and their provenance: grids, archives of lines, models, state dictionaries of lines,
+folders of downloads, and observed spectra. No code in a file is run.
 
   skphx info model.skops
   skphx info grid.lines"""
 
-_HDF5 = (".h5", ".hdf5")
-
 
 def add_parsers(commands):
     """Add the command to the parser."""
-    parser = add_command(
-        commands, "info", run, "say what a file is and what it was made of", _DESCRIPTION
-    )
+    parser = add_command(commands, "info", run, "describe a file and its provenance", _DESCRIPTION)
     parser.add_argument("files", metavar="FILE", nargs="+", help="files or folders")
-    parser.add_argument("--medium", choices=("air", "vacuum"), help="of spectra that do not say")
-    parser.add_argument("--wavelength-unit", metavar="UNIT", help="of spectra that do not say")
+    parser.add_argument("--medium", choices=MEDIA, help="medium, if files do not state it")
+    parser.add_argument(
+        "--wavelength-unit", metavar="UNIT", help="unit, if spectra do not state it"
+    )
 
 
-def run(arguments):
-    """Print what each file is."""
+def run(arguments: argparse.Namespace) -> None:
+    """Print the description of each file."""
     for number, file in enumerate(arguments.files):
         if number:
             print()
@@ -41,26 +42,26 @@ def run(arguments):
 
 
 def describe(file, medium=None, wavelength_unit=None):
-    """Say what a file is.
+    """Return the description of a file.
 
     Parameters
     ----------
     file : path
-        A file or folder of any kind that skphx reads.
+        A file or folder that skphx can read.
     medium, wavelength_unit
-        Of observed spectra that do not say.
+        Medium and unit of observed spectra that do not state them.
 
     Returns
     -------
     str
-        Some lines.
+        The description.
 
     Raises
     ------
     FileNotFoundError
-        If it is not there.
+        If the file does not exist.
     ValueError
-        If it is of no kind that is known, or damaged.
+        If the type of the file is unknown, or the file is damaged.
     """
     path = Path(file)
     if not path.exists():
@@ -70,8 +71,10 @@ def describe(file, medium=None, wavelength_unit=None):
     if path.suffix == ".skops":
         return f"Model {path.name}\n{_listed(read_provenance(path))}"
     if path.suffix == ".pt":
-        return _describe_lines(path, "from_state_dict")
-    if path.suffix in _HDF5 or zipfile.is_zipfile(path):
+        from skphx.paper import read_state_dicts
+
+        return _describe_lines(path, read_state_dicts)
+    if path.suffix in HDF5_SUFFIXES or zipfile.is_zipfile(path):
         return _describe_arrays(path, medium)
     return load_spectrum(path, medium=medium, wavelength_unit=wavelength_unit).DESCR
 
@@ -79,7 +82,9 @@ def describe(file, medium=None, wavelength_unit=None):
 def _describe_folder(path):
     manifest = path / "manifest.json"
     if not manifest.is_file():
-        raise ValueError(f"{path} is a folder without a manifest.json: nothing that skphx wrote.")
+        raise ValueError(
+            f"{path} is a folder without a manifest.json: it was not written by skphx."
+        )
     try:
         content = json.loads(manifest.read_bytes())
     except ValueError as error:
@@ -87,9 +92,9 @@ def _describe_folder(path):
     if isinstance(content, dict) and "files" in content:
         n_bytes = sum(entry["bytes"] for entry in content["files"].values())
         return (
-            f"Downloads {path}\n"
+            f"Folder of downloads {path}\n"
             f"  {len(content['files'])} files, {n_bytes / 1e6:.1f} MB; "
-            f"{len(content['missing'])} that the server did not have"
+            f"{len(content['missing'])} not on the server"
         )
     from skphx.lines import LineArchive
 
@@ -101,45 +106,45 @@ def _describe_folder(path):
         lines += [f"  nodes fitted: {done.sum()} of {len(done)}"]
         if len(quality):
             lines += [
-                f"  lines a node: {quality['n_lines'].min()} to {quality['n_lines'].max()}",
-                f"  rms of clone minus flux: median {np.median(quality['rms']):.5f}, worst "
+                f"  lines per node: {quality['n_lines'].min()} to {quality['n_lines'].max()}",
+                f"  fit residual, rms: median {np.median(quality['rms']):.5f}, largest "
                 f"{quality['rms'].max():.5f}",
             ]
     shown = dict(archive.manifest)
     spectra = (shown.pop("fingerprint") or {}).get("spectra")
     if spectra is not None:
         shown["n_spectra"] = len(spectra)
-    shown["made_of"] = read_archive_provenance(path) or "not said: not made by skphx clone"
+    shown["made_of"] = read_archive_provenance(path) or "unknown, not written by skphx fit-lines"
     return "\n".join([*lines, _listed(shown)])
 
 
 def _describe_arrays(path, medium):
     """Describe a grid, or a table of lines."""
-    if path.suffix not in _HDF5:
+    is_known = True
+    if path.suffix not in HDF5_SUFFIXES:
         with np.load(path, allow_pickle=False) as file:
             if "offsets" in file.files and "center" in file.files:
-                return _describe_lines(path, "load")
-            said = "medium" in file.files
-        # What a file is can be told without its medium.
-        medium = medium if said or medium else "vacuum"
-    grid = read_grid(path, medium)
+                from skphx.lines import LineTable
+
+                return _describe_lines(path, LineTable.load)
+            is_known = medium is not None or "medium" in file.files
+    # A file without a medium is read with any.
+    grid = read_grid(path, medium if is_known else "vacuum")
     lines = [f"Grid {path.name}", grid.DESCR.split("\n", 3)[3].rstrip()]
-    if path.suffix not in _HDF5 and not said:
-        lines[1] = lines[1].replace(f"({medium})", "(medium not said)")
+    if not is_known:
+        lines[1] = lines[1].replace("(vacuum)", "(medium unknown)")
     for name, column in zip(grid.parameter_names, grid.parameters.T, strict=True):
         values = np.unique(column)
         lines.append(f"  {name}: {len(values)} values, {values[0]:g} to {values[-1]:g}")
     return "\n".join([*lines, _listed(grid.provenance)])
 
 
-def _describe_lines(path, reader):
-    from skphx.lines import LineTable
-
-    return f"Lines {path.name}\n  {getattr(LineTable, reader)(path)!r}"
+def _describe_lines(path, read):
+    return f"Lines {path.name}\n  {read(path)!r}"
 
 
 def _listed(content, indent="  "):
-    """Write a dict as indented lines; long lists are cut."""
+    """Write a dict as indented lines; long lists are abbreviated."""
     lines = []
     for name, value in content.items():
         if isinstance(value, dict):

@@ -1,26 +1,27 @@
-"""The parser of the command line, and what commands share of it."""
+"""The parser of the command line, and options that several commands have."""
 
 import argparse
 import re
+from collections.abc import Sequence
 
 from skphx._version import __version__
 
 _DESCRIPTION = """\
-From a library of model spectra to the parameters of observed stars.
+Emulate a library of model spectra, and infer the parameters of observed stars.
 
   skphx fetch grid.npz --teff 5000:6000 --logg 4:5 --wavelength 8450:8710
-  skphx clone grid.npz grid.lines --n-jobs 8
+  skphx fit-lines grid.npz grid.lines --n-jobs 8
   skphx build grid.npz model.skops --archive grid.lines
   skphx infer model.skops star1.fits star2.fits --output results.csv
 
-Every command has its own help: skphx fetch --help."""
+Each command has its own help: skphx fetch --help."""
 
 _EPILOG = "Grids, spectra and models are described in docs/data.md."
 
 
 def make_parser():
-    """Parser of all commands: argparse.ArgumentParser."""
-    # Here, so that each command can use the functions below.
+    """Make the argparse.ArgumentParser of all commands."""
+    # Imported here, because these modules import functions of this one.
     from skphx.cli import _emulate, _evaluate, _fetch, _infer, _info
 
     parser = argparse.ArgumentParser(
@@ -37,7 +38,7 @@ def make_parser():
 
 
 def add_command(commands, name, run, summary, description):
-    """Add a command with help that teaches: what it does, an example, what comes next."""
+    """Add a command; its description says what it does, with an example and the next command."""
     parser = commands.add_parser(
         name,
         help=summary,
@@ -45,22 +46,22 @@ def add_command(commands, name, run, summary, description):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--quiet", action="store_true", help="no progress, only results")
+    parser.add_argument("--quiet", action="store_true", help="print only results, no progress")
     return parser
 
 
 def axis_values(text):
-    """Values of a parameter as they are written: ``4500``, ``4000:5000`` or ``4000,4500``.
+    """Parse the values of a parameter: ``4500``, ``4000:5000`` or ``4000,4500``.
 
     Parameters
     ----------
     text : str
-        One value; all from low to high; or just these.
+        One value, a range from low to high, or a list of values.
 
     Returns
     -------
     float, tuple (low, high) or list of float
-        As the functions of :mod:`skphx.datasets` take them.
+        Argument for the functions of :mod:`skphx.datasets`.
 
     Examples
     --------
@@ -82,7 +83,7 @@ def axis_values(text):
 
 
 def named_axis(text):
-    """Name and values, ``alpha=0:0.4``: tuple of a str and what `axis_values` returns."""
+    """Parse a name and values, ``alpha=0:0.4``: tuple of the name and the `axis_values`."""
     name, sign, values = text.partition("=")
     if not sign or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUES, such as alpha=0:0.4")
@@ -90,48 +91,49 @@ def named_axis(text):
 
 
 def wavelength_range(text):
-    """Range of wavelengths, ``8450:8710``: tuple (low, high) in Å."""
+    """Parse a wavelength range, ``8450:8710``: tuple (low, high) in Å."""
     values = axis_values(text)
     if not isinstance(values, tuple):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of wavelengths LOW:HIGH in Å")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a wavelength range LOW:HIGH in Å")
     return values
 
 
 def add_configuration(parser):
-    """Options of the chain from spectra to lines."""
+    """Add the options of make_stellar_estimator."""
     parser.add_argument(
         "--configuration",
         choices=("default", "paper"),
-        help="settings of every step: what measures best, or the paper's (default: those of the "
-        "archive, where one is given, else 'default')",
+        help="settings of all steps, the best ones or those of the paper (default: those of the "
+        "archive if there is one, else 'default')",
     )
     parser.add_argument(
         "--normalized",
         action="store_true",
         default=None,
-        help="the spectra have a continuum of 1 already: leave normalising out",
+        help="the spectra already have a continuum of 1: do not normalise them",
     )
     parser.add_argument(
         "--interpolation",
         metavar="ORDER",
-        help="between nodes, such as linear or cubic (default: the configuration's)",
+        help="interpolation between nodes, such as linear or cubic (default: that of the "
+        "configuration)",
     )
     parser.add_argument(
-        "--n-jobs", type=int, default=None, metavar="N", help="processes (default: one)"
+        "--n-jobs", type=int, default=None, metavar="N", help="number of processes (1)"
     )
 
 
 def add_no_lines(parser):
-    """Option that leaves the lines out."""
+    """Add the option to fit no lines."""
     parser.add_argument(
         "--no-lines",
         action="store_true",
-        help="fit no lines: seconds instead of minutes to hours, flux and parameters the same",
+        help="fit no lines, which takes seconds; flux and inferred parameters are the same",
     )
 
 
-def protect_negative_numbers(argv):
-    """Join an option and a value that begins with a minus, which would be taken for an option.
+def protect_negative_numbers(argv: Sequence[str]) -> list[str]:
+    """Join options and values that start with a minus, which argparse would take for options.
 
     Examples
     --------
@@ -139,7 +141,7 @@ def protect_negative_numbers(argv):
     >>> protect_negative_numbers(["--feh", "-0.5:0", "--quiet"])
     ['--feh=-0.5:0', '--quiet']
     """
-    joined = []
+    joined: list[str] = []
     for word in argv:
         negative = re.match(r"-[\d.]", word)
         if negative and joined and re.fullmatch(r"--[a-z][a-z-]*", joined[-1]):

@@ -1,8 +1,19 @@
-"""The motion of an observatory towards a star."""
+"""barycentric_velocity: the velocity of an observatory towards a star."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from astropy.coordinates import EarthLocation
+    from astropy.time import Time
 
 
-def barycentric_velocity(ra, dec, time, location):
-    """Velocity of an observatory towards a star, with respect to the solar system's barycentre.
+def barycentric_velocity(
+    ra: float,
+    dec: float,
+    time: "str | float | Time",
+    location: "tuple[float, float, float] | EarthLocation",
+) -> float:
+    """Velocity of an observatory towards a star, relative to the barycentre of the solar system.
 
     Parameters
     ----------
@@ -11,17 +22,17 @@ def barycentric_velocity(ra, dec, time, location):
     time : str, float or astropy Time
         Middle of the exposure, UTC: an ISO date, or a Julian date.
     location : tuple (longitude, latitude, height) or astropy EarthLocation
-        Of the observatory, in degrees east and north, and m.
+        Position of the observatory: degrees east, degrees north, and m.
 
     Returns
     -------
     float
-        km/s, to be added to a velocity measured at the observatory; wavelengths times
-        1 + velocity/c are those at the barycentre.
+        Velocity in km/s, to be added to a velocity measured at the observatory. Wavelengths at
+        the barycentre are the measured ones times 1 + velocity/c.
 
     References
     ----------
-    Wright, J. T. & Eastman, J. D. (2014), PASP 126, 838; computed by astropy.
+    Wright, J. T. & Eastman, J. D. (2014), PASP 126, 838. Computed by astropy.
 
     Examples
     --------
@@ -41,7 +52,8 @@ def barycentric_velocity(ra, dec, time, location):
     if not isinstance(time, Time):
         time = Time(time, format="jd") if isinstance(time, int | float) else Time(time)
     star = SkyCoord(ra * units.deg, dec * units.deg)
-    # The Earth's rotation is known well enough without the tables of the day: no download.
+    # The rotation of the Earth is known precisely enough without the daily tables, so that nothing
+    # has to be downloaded.
     with (
         iers.conf.set_temp("auto_download", False),
         iers.conf.set_temp("iers_degraded_accuracy", "ignore"),

@@ -1,12 +1,12 @@
-"""A folder of downloaded files with a manifest of checksums, shared by processes.
+"""FileCache: a folder of downloaded files with a manifest of checksums, shared by processes.
 
 ====================  =================================================================
 file                  what
 ====================  =================================================================
-manifest.json         of each file: address, bytes, SHA-256, when it was downloaded; and
-                      which files the server did not have
-<file>                as on the server, under the same path
-.locks/               one lock a file, held while it is being downloaded
+manifest.json         for each file: URL, bytes, SHA-256 and time of the download; and the
+                      files that the server does not have
+<file>                a file of the server, under the same path
+.locks/               one lock per file, held during its download
 ====================  =================================================================
 """
 
@@ -15,11 +15,12 @@ import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from filelock import FileLock
 
-from skphx._files import explain_write_errors, inside, make_folder, write_atomically
+from skphx._atomic_write import explain_write_errors, inside, make_folder, write_atomically
 from skphx.datasets._download import (
     DownloadError,
     DownloadStopped,
@@ -33,23 +34,24 @@ _FORMAT = "skphx manifest of downloaded files"
 _VERSION = 1
 
 
-def get_data_home(data_home=None):
-    """Folder in which downloaded grids are kept; made where it is missing.
+def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of downloaded grids; create it if it does not exist.
 
     Parameters
     ----------
     data_home : path or None
-        The folder; None is the environment's ``SKPHX_DATA``, or else ``~/skphx_data``.
+        The folder; None is the environment variable ``SKPHX_DATA``, or ``~/skphx_data`` if it is
+        not set.
 
     Returns
     -------
     pathlib.Path
-        The folder, absolute.
+        Absolute path of the folder.
 
     Raises
     ------
     LocalFileError
-        If it cannot be made.
+        If the folder cannot be created.
 
     Examples
     --------
@@ -65,16 +67,16 @@ def get_data_home(data_home=None):
 
 
 class FileCache:
-    """Files of one grid, downloaded once and checked whenever they are used.
+    """Files of one grid, downloaded once and checked each time they are used.
 
     Parameters
     ----------
     folder : path
-        Where the files are kept.
+        Folder of the files.
     mirrors : sequence of str
-        Addresses of the folder that the files' paths start from, tried in turn.
+        URLs of the folder from which the paths of the files start; they are tried in this order.
     attempts : Attempts or None
-        How patiently to download.
+        Number of retries, delay and limits of the downloads.
     """
 
     def __init__(self, folder, mirrors, attempts=None):
@@ -83,47 +85,50 @@ class FileCache:
         self.folder = Path(folder)
         self.mirrors = [mirror.rstrip("/") for mirror in mirrors]
         self.attempts = attempts
-        self._last_read = None, None
+        # The content of the manifest, and the version of the file from which it was read.
+        self._manifest: dict[str, dict[str, Any]] = {"files": {}, "missing": {}}
+        self._manifest_version: tuple[int, int, int] | None = None
 
     def get(self, relative, check, *, download_if_missing=True, on_bytes=None, stop=None):
-        """Path of a file that is whole and checked; None if the server does not have it.
+        """Return the path of a complete and checked file; None if the server does not have it.
 
         Parameters
         ----------
         relative : str
-            Path of the file on the server, and here.
+            Path of the file, on the server and in the folder.
         check : callable
-            Takes a path and raises ValueError where the file is not what it should be.
+            Takes a path; raises ValueError if the file is not valid.
         download_if_missing : bool
-            False never asks a server.
+            Whether to download the file if it does not exist.
         on_bytes, stop
             As for :func:`skphx.datasets._download.download`.
 
         Returns
         -------
         pathlib.Path or None
-            The file.
+            Path of the file.
 
         Raises
         ------
         DownloadError
-            If it cannot be had; without `download_if_missing` also where it is damaged.
+            If the file cannot be downloaded; without `download_if_missing` also if it does not
+            exist or is damaged.
         LocalFileError
-            If it cannot be written.
+            If the file cannot be written.
         ValueError
             If the path leads out of the folder.
         """
         path = inside(self.folder, relative)
         if not download_if_missing:
             return self._present(relative, path, check)
-        # Without a lock first: what is good already may stand in a folder that is read-only.
+        # Without a lock, because the folder of a file that is already there may be read-only.
         if self._is_known(relative) and self._fault(relative, path, check) is None:
             return path
         with self._lock(relative):
-            # Another process may have finished it while this one waited.
+            # Another process may have downloaded the file during the wait for the lock.
             if self._fault(relative, path, check) is None:
                 if not self._is_known(relative):
-                    self._note(files={relative: _found_here(path)})
+                    self._note(files={relative: _receipt_of(path)})
                 return path
             try:
                 receipt = self._from_mirrors(relative, path, check, on_bytes, stop)
@@ -134,7 +139,7 @@ class FileCache:
         return path
 
     def checksums(self, relatives):
-        """SHA-256 of files, from the manifest: dict."""
+        """Return the SHA-256 of files in the manifest: dict."""
         files = self._read()["files"]
         return {relative: files[relative]["sha256"] for relative in relatives if relative in files}
 
@@ -145,19 +150,19 @@ class FileCache:
         if fault == "absent" and relative in self._read()["missing"]:
             return None
         raise DownloadError(
-            f"{path} is {fault}, and download_if_missing=False: allow the download, or put the "
-            f"file there."
+            f"{path} is {fault}, and download_if_missing=False: set it to True, or copy the file "
+            f"to this path."
         )
 
     def _fault(self, relative, path, check):
-        """Why a file cannot be used: "absent", "damaged ..."; None where it can."""
+        """Why a file cannot be used, "absent" or "damaged: ..."; None if it can be used."""
         if not path.is_file():
             return "absent"
         entry = self._read()["files"].get(relative)
         if entry is not None:
-            # Both: a checksum says whether a file changed, not whether it was good.
+            # `check` was called before the checksum was stored.
             if path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]:
-                return "damaged: it is not the file that was downloaded (checksum)"
+                return "damaged: its checksum is not that of the downloaded file"
             return None
         try:
             check(path)
@@ -169,8 +174,9 @@ class FileCache:
         return relative in self._read()["files"]
 
     def _from_mirrors(self, relative, path, check, on_bytes, stop):
-        """Receipt of the first mirror that has the file."""
-        absent, trouble = None, None
+        """Download a file from the first mirror that has it; return its manifest entry."""
+        absent: MissingOnServerError | None = None
+        failure: DownloadError | None = None
         for mirror in self.mirrors:
             url = f"{mirror}/{quote(relative)}"
             try:
@@ -182,13 +188,13 @@ class FileCache:
             except MissingOnServerError as error:
                 absent = error
             except DownloadError as error:
-                trouble = error
-        # A server that did not answer may have the file that another one lacks.
-        raise trouble or absent
+                failure = error
+        # A mirror that failed may have the file, so the file is not known to be missing.
+        raise failure or absent or DownloadError(f"there is no mirror with {relative}")
 
     @contextmanager
     def _lock(self, relative):
-        """Hold a file for this thread of this process."""
+        """Hold the lock of a file for this thread."""
         folder = make_folder(self.folder / ".locks")
         lock = FileLock(folder / f"{relative.replace('/', '~')}.lock")
         with explain_write_errors(folder):
@@ -203,8 +209,8 @@ class FileCache:
         try:
             stat = file.stat()
             version = stat.st_ino, stat.st_mtime_ns, stat.st_size
-            if self._last_read[0] == version:  # asked for every file: read once
-                return self._last_read[1]
+            if self._manifest_version == version:  # called for each file: read only once
+                return self._manifest
             manifest = json.loads(file.read_bytes())
             if manifest["format"] != _FORMAT or manifest["version"] > _VERSION:
                 raise ValueError(f"its format is {manifest['format']!r} {manifest['version']}")
@@ -213,14 +219,14 @@ class FileCache:
             return {"files": {}, "missing": {}}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{file} is no manifest that this skphx reads ({error}). Delete it and run the "
-                f"same again: the files are kept, and checked anew."
+                f"{file} is not a manifest that this version of skphx can read ({error}). Delete "
+                f"it and run the same again: the downloaded files are kept, and checked again."
             ) from error
-        self._last_read = version, content
+        self._manifest, self._manifest_version = content, version
         return content
 
     def _note(self, *, files=None, missing=None):
-        """Add to the manifest, which other threads and processes write, too."""
+        """Add entries to the manifest, which other threads and processes may also change."""
         with self._lock("manifest"):
             before = self._read()
             known = before["files"] | (files or {})
@@ -235,8 +241,8 @@ class FileCache:
             write_atomically(self.folder / "manifest.json", lambda file: file.write(text))
 
 
-def _found_here(path):
-    """Receipt of a file that came by other means."""
+def _receipt_of(path):
+    """Manifest entry of a file that was not downloaded by this cache."""
     size = path.stat().st_size
     return {"url": None, "bytes": size, "sha256": sha256_of(path), "retrieved": None}
 

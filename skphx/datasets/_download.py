@@ -1,8 +1,8 @@
-"""One file over HTTP, whole and checked, or an error that says why not.
+"""Download one file over HTTP, check it, and explain errors.
 
-A file is received under a temporary name, checked, and only then moved to its place. A transfer
-that breaks off goes on from where it stopped, if the server confirms that the file is still the
-same (``If-Range``); what arrived and does not pass its check is thrown away.
+A file is downloaded under a temporary name, checked, and then moved to its final path. An
+interrupted download is continued, if the server confirms that its file has not changed
+(``If-Range``). A file that does not pass the check is deleted.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from skphx._files import (
+from skphx._atomic_write import (
     TEMPORARY,
     LocalFileError,
     explain_write_errors,
@@ -29,25 +29,25 @@ from skphx._version import __version__
 
 _BLOCK = 1 << 18
 _MISSING = {404, 410}
-# Other statuses below 500 are answers that will not change by asking again.
-_WORTH_ASKING_AGAIN = {408, 425, 429}
+# For other statuses below 500 a retry does not help.
+_RETRY_STATUSES = {408, 425, 429}
 _LONGEST_WAIT = 60.0
 
 
 class DownloadError(OSError):
-    """A file could not be had: the message says which and why, and what to do."""
+    """A file could not be downloaded: the message says which, why, and what to do."""
 
 
 class MissingOnServerError(DownloadError):
-    """The server says that it has no such file."""
+    """The server does not have the file."""
 
 
 class DownloadStopped(DownloadError):
-    """Another file's trouble, or the user, ended all downloads."""
+    """All downloads were stopped, by the user or after an error of another file."""
 
 
 class _TransientError(Exception):
-    """Worth another attempt; `wait` is what the server asked for, in seconds."""
+    """An error after which to retry; `wait` is the delay that the server requests, in seconds."""
 
     def __init__(self, reason, wait=0.0):
         super().__init__(reason)
@@ -56,18 +56,18 @@ class _TransientError(Exception):
 
 @dataclass(frozen=True)
 class Attempts:
-    """How patiently to download.
+    """Number of retries, delay and limits of downloads.
 
     Attributes
     ----------
     n_retries : int
-        Attempts after the first.
+        Number of attempts after the first.
     delay : float
-        Seconds before the first retry; doubled for each further one.
+        Delay in seconds before the first retry; doubled before each further one.
     timeout : float
-        Seconds without any answer after which a connection counts as broken.
+        Seconds without data after which a connection is closed.
     max_bytes : int
-        Size beyond which a file cannot be what was asked for.
+        Largest size of a file; larger files are refused.
     """
 
     n_retries: int = 5
@@ -77,23 +77,23 @@ class Attempts:
 
 
 def download(url, target, check, *, attempts=None, on_bytes=None, stop=None):
-    """Download one file, check it, and move it to its place.
+    """Download one file, check it, and move it to its final path.
 
     Parameters
     ----------
     url : str
-        Address, http or https.
+        URL, http or https.
     target : pathlib.Path
-        Where the file goes; its folder is made.
+        Final path of the file; its folder is created.
     check : callable
-        Takes a path and raises ValueError where the file is not what it should be.
+        Takes a path; raises ValueError if the file is not valid.
     attempts : Attempts or None
-        How patiently; None is the default.
+        Number of retries, delay and limits; None is the default.
     on_bytes : callable or None
-        Called with the number of bytes of every block that arrives; negative where bytes
-        that arrived before are thrown away.
+        Called with the number of bytes of each block; negative if downloaded bytes are
+        deleted.
     stop : threading.Event or None
-        Ends the download when it is set.
+        Stops the download when it is set.
 
     Returns
     -------
@@ -103,13 +103,13 @@ def download(url, target, check, *, attempts=None, on_bytes=None, stop=None):
     Raises
     ------
     MissingOnServerError
-        If the server has no such file.
+        If the server does not have the file.
     DownloadStopped
         If `stop` was set.
     DownloadError
-        If the file cannot be had after all attempts.
+        If the download fails in all attempts.
     LocalFileError
-        If it cannot be written: disk full, no permission.
+        If the file cannot be written: disk full, no permission.
     """
     check_url(url)
     attempts = attempts or Attempts()
@@ -126,8 +126,9 @@ def download(url, target, check, *, attempts=None, on_bytes=None, stop=None):
         except _TransientError as error:
             if attempt == attempts.n_retries:
                 raise DownloadError(
-                    f"{url} could not be downloaded in {attempt + 1} attempts: {error}. What "
-                    f"has arrived is kept; run the same again to go on, or choose another mirror."
+                    f"{url} could not be downloaded in {attempt + 1} attempts: {error}. The part "
+                    f"that was received is kept; run the same again to continue, or choose "
+                    f"another mirror."
                 ) from error
             pause = max(error.wait, attempts.delay * 2**attempt)
             _sleep(min(pause, _LONGEST_WAIT), stop)
@@ -144,42 +145,42 @@ def download(url, target, check, *, attempts=None, on_bytes=None, stop=None):
 
 
 def check_url(url):
-    """Raise ValueError unless a URL is one of a web server, without credentials in it."""
+    """Raise ValueError unless a URL is of http or https, without a user name and password."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
-            f"a mirror must be an http or https address, got {url!r}; for files on disk use "
+            f"a mirror must be an http or https address, got {url!r}; for files on the disk use "
             f"load_grid or load_phoenix."
         )
     if parts.username or parts.password:
         raise ValueError(
             f"the address of {parts.hostname} holds a user name or a password, which would be "
-            f"written to the manifest; give it without."
+            f"written to the manifest; remove them from the address."
         )
 
 
 def sha256_of(path):
-    """Checksum of a file, hexadecimal."""
+    """Return the hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _receive(url, part, attempts, on_bytes, stop):
-    """Append what is missing of a file to its part, or begin anew."""
-    offset, headers = _where_to_go_on(url, part)
+    """Download the missing rest of a file, or all of it."""
+    offset, headers = _resume_offset(url, part)
     headers |= {"User-Agent": f"skphx/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers=headers)
     try:
         with _opener().open(request, timeout=attempts.timeout) as answer:
-            total = _size_of_all(answer, offset)
+            total = _total_size(answer, offset)
             if answer.status != 206:
                 offset = 0
-                _remember(url, part, answer)
+                _write_state(url, part, answer)
             if (total or 0) > attempts.max_bytes:
                 raise DownloadError(_too_large(url, total, attempts.max_bytes))
             _write_blocks(url, part, answer, offset, total, attempts, on_bytes, stop)
     except urllib.error.HTTPError as error:
-        _explain_status(url, part, error)
+        _raise_for_status(url, part, error)
     except (DownloadError, _TransientError):
         raise
     except (HTTPException, urllib.error.URLError, TimeoutError, ConnectionError) as error:
@@ -188,7 +189,7 @@ def _receive(url, part, attempts, on_bytes, stop):
 
 
 def _opener():
-    # Only web servers, also after a redirect: neither files of this machine nor ftp.
+    """Make an opener for http and https only, also after a redirect: no local files, no ftp."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
@@ -203,22 +204,22 @@ def _opener():
     return opener
 
 
-def _where_to_go_on(url, part):
-    """Bytes that are there already, and the headers that ask for the rest."""
+def _resume_offset(url, part):
+    """Return the number of bytes that were already received, and the headers for the rest."""
     try:
         state = json.loads(_state_of(part).read_bytes())
         validator, known = state["validator"], state["url"] == url
         offset = part.stat().st_size
     except (OSError, ValueError, KeyError, TypeError):
         return 0, {}
-    # Without its tag or date the rest of the file could be that of another version.
+    # Without its tag or date, the rest could be from another version of the file.
     if not known or not validator or not offset:
         return 0, {}
     return offset, {"Range": f"bytes={offset}-", "If-Range": validator}
 
 
-def _remember(url, part, answer):
-    """Note what identifies the version of the file that begins to arrive."""
+def _write_state(url, part, answer):
+    """Write the tag or date that identifies the version of the file."""
     etag = answer.headers.get("ETag", "")
     validator = etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified")
     state = json.dumps({"url": url, "validator": validator}).encode()
@@ -229,16 +230,18 @@ def _state_of(part):
     return part.with_name(part.name + ".json")
 
 
-def _size_of_all(answer, offset):
-    """Size of the whole file, None where the server does not say."""
+def _total_size(answer, offset):
+    """Size of the complete file, None if the server does not give it."""
     length = answer.headers.get("Content-Length")
     if length is not None and not length.isdigit():
-        raise _TransientError(f"the server announced a length of {length!r}")
+        raise _TransientError(f"the server gave a length of {length!r}")
     if answer.status != 206:
         return None if length is None else int(length)
     span = answer.headers.get("Content-Range", "")
     if not span.startswith(f"bytes {offset}-"):
-        raise _TransientError(f"asked for bytes from {offset}, the server sent {span or 'others'}")
+        raise _TransientError(
+            f"requested bytes from {offset}, but the server sent {span or 'other bytes'}"
+        )
     total = span.rpartition("/")[2]
     if total.isdigit():
         return int(total)
@@ -246,7 +249,7 @@ def _size_of_all(answer, offset):
 
 
 def _write_blocks(url, part, answer, offset, total, attempts, on_bytes, stop):
-    """Write the body behind the bytes that are there."""
+    """Append the received data to the bytes that are already in the file."""
     received = offset
     try:
         with explain_write_errors(part):
@@ -263,18 +266,18 @@ def _write_blocks(url, part, answer, offset, total, attempts, on_bytes, stop):
                 if stop is not None and stop.is_set():
                     raise DownloadStopped(f"download of {url} was stopped")
         finally:
-            # Closing writes what is buffered, and so may find the disk full, too.
+            # Closing writes buffered data, and may also fail because the disk is full.
             with explain_write_errors(part):
                 file.close()
     except LocalFileError:
-        _discard(part)  # on a full disk the part itself is in the way
+        _discard(part)  # frees space on a full disk
         raise
     if total is not None and received != total:
         raise _TransientError(f"the connection ended after {received} of {total} bytes")
 
 
 def _next_block(answer):
-    """Bytes from the server, none at the end."""
+    """Next bytes from the server, none at the end."""
     try:
         return answer.read(_BLOCK)
     except (HTTPException, OSError) as error:
@@ -282,14 +285,14 @@ def _next_block(answer):
 
 
 def _check_part(part, check, on_bytes):
-    """Check what arrived; throw it away where it is not what it should be."""
+    """Check the downloaded file; delete it if it is not valid."""
     try:
         check(part)
     except ValueError as error:
         if on_bytes is not None:
             on_bytes(-part.stat().st_size)
         _discard(part)
-        raise _TransientError(f"what the server sent is damaged: {error}") from error
+        raise _TransientError(f"the file from the server is damaged: {error}") from error
 
 
 def _discard(part):
@@ -298,28 +301,30 @@ def _discard(part):
         _state_of(part).unlink(missing_ok=True)
 
 
-def _explain_status(url, part, error):
-    """Raise what an answer with an error status means."""
+def _raise_for_status(url, part, error):
+    """Raise the error for an HTTP status."""
     status = error.code
     error.close()
     if status in _MISSING:
-        raise MissingOnServerError(f"{url}: the server has no such file ({status})") from None
+        raise MissingOnServerError(
+            f"{url}: the server does not have this file ({status})"
+        ) from None
     if status == 416:
-        # More is here than there: the file on the server is another one now.
+        # The part is longer than the file on the server, which has changed.
         _discard(part)
         raise _TransientError(
-            "the part that had arrived does not fit the file on the server"
+            "the part that was received is not from the file that is now on the server"
         ) from None
-    if status >= 500 or status in _WORTH_ASKING_AGAIN:
-        wait = _asked_to_wait(error.headers)
+    if status >= 500 or status in _RETRY_STATUSES:
+        wait = _retry_after(error.headers)
         raise _TransientError(f"the server answered {status} {error.reason}", wait) from None
     raise DownloadError(
         f"{url}: the server refused with {status} {error.reason}; check the address of the mirror."
     ) from None
 
 
-def _asked_to_wait(headers):
-    """Seconds that the header Retry-After names, 0 without it."""
+def _retry_after(headers):
+    """Seconds in the header Retry-After, 0 without it."""
     value = headers.get("Retry-After", "") if headers else ""
     if value.isdigit():
         return float(value)
@@ -331,8 +336,8 @@ def _asked_to_wait(headers):
 
 def _too_large(url, size, limit):
     return (
-        f"{url} has {size} bytes, more than {limit}, the most that such a file can have: it is "
-        f"something else; check the address of the mirror."
+        f"{url} has {size} bytes, more than {limit}, the most that files of this grid can have: "
+        f"it must be another file; check the address of the mirror."
     )
 
 

@@ -1,65 +1,67 @@
-"""Many files at once: threads, progress, and one clear end to all trouble."""
+"""fetch_files: download several files in parallel, with a progress bar and one error report."""
 
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from numbers import Integral
+from pathlib import Path
 from threading import Event, Lock
 
 from sklearn.utils import check_scalar
 from tqdm import tqdm
 
-from skphx._files import LocalFileError
+from skphx._atomic_write import LocalFileError
 from skphx.datasets._download import DownloadError, DownloadStopped
 
 
 def fetch_files(
     cache, relatives, checks, *, first=(), check_first=None, n_jobs, download_if_missing, verbose
 ):
-    """Files of a cache, those that are not there downloaded several at once.
+    """Return the paths of files in a cache; download missing files in parallel.
 
     Parameters
     ----------
     cache : FileCache
-        Where they are kept and come from.
+        The cache, with folder and mirrors.
     relatives : list of str
         Paths of the files.
     checks : list of callable
-        The check of each.
+        The check of each file.
     first : sequence of str
-        Paths of files that every check needs; without them nothing goes on.
+        Paths of files that are needed for all checks, and downloaded first.
     check_first : callable or None
-        The check of these.
+        The check of these files.
     n_jobs : int
-        Files downloaded at once.
+        Number of parallel downloads.
     download_if_missing : bool
-        False never asks a server.
+        Whether to download files that do not exist.
     verbose : int
-        Above 0, a bar with files done, bytes, and the time left.
+        Whether to show a progress bar with files, bytes and remaining time (above 0).
 
     Returns
     -------
     list of pathlib.Path or None
-        Each file; None where the server has none.
+        Path of each file; None if the server does not have it.
 
     Raises
     ------
     DownloadError
-        If files could not be had, after all others were tried.
+        If downloads fail, after all other files have been tried.
     LocalFileError
-        If a file could not be written; the others are stopped.
+        If a file could not be written; all other downloads are stopped.
     """
     check_scalar(n_jobs, "n_jobs", Integral, min_val=1)
     for relative in first:
-        check = check_first or _anything
+        check = check_first or _check_not_a_page
         if cache.get(relative, check, download_if_missing=download_if_missing) is None:
             raise DownloadError(
-                f"{' and '.join(cache.mirrors)} has no {relative}, which all spectra need; the "
-                f"address of the mirror must be that of the folder that holds it."
+                f"{' and '.join(cache.mirrors)} has no {relative}, which is needed for all "
+                f"spectra; the address of the mirror must be that of the folder of this file."
             )
     progress = _Progress(len(relatives), verbose)
     stop = Event()
-    paths, failures = [None] * len(relatives), []
+    paths: list[Path | None] = [None] * len(relatives)
+    failures: list[DownloadError] = []
 
-    def one(row):
+    def fetch(row):
         paths[row] = cache.get(
             relatives[row],
             checks[row],
@@ -70,9 +72,12 @@ def fetch_files(
         progress.add_file()
 
     with progress, ThreadPoolExecutor(n_jobs) as pool:
-        tasks = {pool.submit(_gather, one, row, failures): row for row in range(len(relatives))}
+        tasks = {
+            pool.submit(_collect_failure, fetch, row, failures): row
+            for row in range(len(relatives))
+        }
         try:
-            # Only what makes all further work vain comes out of a task.
+            # Tasks raise only errors after which all downloads are stopped.
             done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
             for task in done:
                 task.result()
@@ -84,32 +89,33 @@ def fetch_files(
         shown = [str(error) for error in failures[:5]] + ["..."] * bool(failures[5:])
         listed = "\n  ".join(shown)
         raise DownloadError(
-            f"{len(failures)} of {len(relatives)} files could not be had:\n  {listed}\nThe other "
-            f"{len(relatives) - len(failures)} are done and kept in {cache.folder}."
+            f"{len(failures)} of {len(relatives)} files could not be downloaded:\n  {listed}\n"
+            f"The other {len(relatives) - len(failures)} are in {cache.folder}; run the same "
+            f"again to download the rest."
         )
     return paths
 
 
-def _gather(one, row, failures):
-    """Run one file; keep its failure for the end, unless it is this machine's."""
+def _collect_failure(fetch, row, failures):
+    """Fetch one file, and add its error to the list, unless it is an error of this computer."""
     try:
-        one(row)
+        fetch(row)
     except (LocalFileError, DownloadStopped):
         raise
     except DownloadError as error:
         failures.append(error)
 
 
-def _anything(path):
-    """Check a file of which nothing is known: that it is not empty or a page."""
+def _check_not_a_page(path):
+    """Check that a file is neither empty nor a web page."""
     with open(path, "rb") as file:
         start = file.read(64).lstrip().lower()
     if not start or start.startswith((b"<!doctype", b"<html")):
-        raise ValueError("it is empty or a web page")
+        raise ValueError("the file is empty or a web page")
 
 
 class _Progress:
-    """A bar of files, with bytes, their rate, and the time left."""
+    """A progress bar with files, bytes, rate and remaining time."""
 
     def __init__(self, n_files, verbose):
         self._bar = tqdm(

@@ -1,11 +1,15 @@
-"""FITS files read safely: whole or refused, and only as much of them as is needed."""
+"""Open FITS files, and refuse files that are damaged or incomplete."""
 
 import warnings
 from pathlib import Path
+from threading import Lock
+
+# Filters of warnings belong to the process, and files are checked in several threads.
+_WARNING_FILTERS = Lock()
 
 
 def mapped_image(path):
-    """Array and header of the first HDU with data, the array mapped and not read.
+    """Return array and header of the first HDU with data; the array is memory-mapped.
 
     Parameters
     ----------
@@ -15,28 +19,33 @@ def mapped_image(path):
     Returns
     -------
     data : ndarray
-        Mapped to the file.
+        Memory-mapped array.
     header : astropy.io.fits.Header
-        Of that HDU, with what the primary header says where it says nothing.
+        Header of this HDU, with the keywords of the primary header that it does not have.
 
     Raises
     ------
     ValueError
-        If it is no FITS file, cut short, or holds no image.
+        If the file is not a FITS file, is cut short, or holds no image.
     """
     with open_fits(path) as hdus:
         for hdu in hdus:
             if hdu.is_image and hdu.header.get("NAXIS", 0) > 0:
-                header = hdu.header
-                if hdu is not hdus[0]:
-                    header = hdus[0].header.copy()
-                    header.update(hdu.header)
-                return hdu.data, header
-    raise ValueError("it holds no image")
+                return hdu.data, merged_header(hdus, hdu)
+    raise ValueError("the file holds no image")
+
+
+def merged_header(hdus, hdu):
+    """Return the header of an HDU with the keywords of the primary header that it lacks."""
+    if hdu is hdus[0]:
+        return hdu.header
+    header = hdus[0].header.copy()
+    header.update(hdu.header)
+    return header
 
 
 def open_fits(path):
-    """Open a FITS file whose length is what its headers say.
+    """Open a FITS file, and check that it is not cut short.
 
     Parameters
     ----------
@@ -46,12 +55,12 @@ def open_fits(path):
     Returns
     -------
     astropy.io.fits.HDUList
-        A context manager.
+        The open file, a context manager.
 
     Raises
     ------
     ValueError
-        If it is no FITS file, or cut short.
+        If the file is not a FITS file, or is cut short.
     """
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
@@ -59,12 +68,11 @@ def open_fits(path):
     path = Path(path)
     with open(path, "rb") as file:
         start = file.read(512)
-    # gzip is read as well: observatories deliver .fits.gz.
+    # Compressed files, .fits.gz, are read, too.
     if not start.startswith((b"SIMPLE  =", b"\x1f\x8b")):
-        raise ValueError(f"it is no FITS file{_what_else(start)}")
-    with warnings.catch_warnings():
-        # Headers that break the standard in small ways are common and do no harm; what does
-        # harm is checked below.
+        raise ValueError(f"the file is not a FITS file{_what_else(start)}")
+    with _WARNING_FILTERS, warnings.catch_warnings():
+        # Small violations of the FITS standard are common and not a problem.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
             hdus = fits.open(path, memmap=True)
@@ -74,21 +82,21 @@ def open_fits(path):
                 if start.startswith(b"SIMPLE") and end > path.stat().st_size:
                     hdus.close()
                     raise ValueError(
-                        f"it has {path.stat().st_size} bytes and its headers announce {end}: it "
-                        f"is cut short"
+                        f"the file has {path.stat().st_size} bytes and should have {end} by its "
+                        f"headers: it is cut short"
                     )
         except (OSError, EOFError, TypeError, KeyError, IndexError) as error:
-            raise ValueError(f"it is no readable FITS file ({error})") from error
+            raise ValueError(f"the file is not a readable FITS file ({error})") from error
     return hdus
 
 
 def _what_else(start):
-    """Say what a file is that should be FITS."""
+    """Text that says what a file is that is not a FITS file."""
     text = start.lstrip().lower()
     if not start:
         return " but empty"
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        return " but a web page, such as a server sends in place of a file"
+        return " but a web page, which a server may send instead of a file"
     if not start.strip(b"\0"):
-        return " but zeros, as an interrupted download leaves them"
+        return " but contains only zeros, as after an interrupted download"
     return f": it begins with {start[:12]!r}"

@@ -1,28 +1,32 @@
-"""Grids as named arrays: what npz and HDF5 files hold, and what a user has in memory.
+"""Grids as named arrays, the content of npz and HDF5 files; and grid_from_arrays.
 
 ======================  ===================  ============================================
 name                    shape                what
 ======================  ===================  ============================================
 wavelength              (n_pixels,)          pixel centres in Å, strictly increasing
-flux                    (n_spectra,          flux, or flux_1e4 in its place:
+flux                    (n_spectra,          flux; or flux_1e4 instead,
                         n_pixels)            integers, 10,000 times the flux
 teff, logg, feh         (n_spectra,)         K, dex(cm s⁻²), dex
-any other name          (n_spectra,)         one more parameter, such as alpha
+any other name          (n_spectra,)         another parameter, such as alpha
 medium                  ()                   "air" or "vacuum"; optional
-flux_unit               ()                   as astropy writes it; optional
-provenance              ()                   JSON: what the grid was made of; optional
+flux_unit               ()                   in the notation of astropy; optional
+provenance              ()                   JSON: source of the grid; optional
 ======================  ===================  ============================================
 
-Arrays of other shapes are left alone.
+Arrays of other shapes are ignored.
 """
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
-from skphx._validation import check_wavelength
-from skphx.datasets._stellar_grid import PARAMETER_UNITS, check_medium
+from skphx._domain import PARAMETER_UNITS, STELLAR_PARAMETERS, check_medium, check_wavelength
+from skphx.datasets._medium import Medium, agreed_medium
+from skphx.datasets._reading import check_dtype
 
 FLUX_NAMES = ("flux", "flux_1e4")
 RESERVED = ("wavelength", "medium", "flux_unit", "provenance", *FLUX_NAMES)
@@ -37,33 +41,33 @@ Unit of the flux: {unit}.
 
 
 def grid_from_arrays(
-    spectra,
-    parameters,
-    wavelength,
+    spectra: ArrayLike,
+    parameters: ArrayLike,
+    wavelength: ArrayLike,
     *,
-    medium,
-    parameter_names=("teff", "logg", "feh"),
-    flux_unit=None,
-    name="arrays",
-):
-    """Make a grid of arrays in memory, checked as those of files are.
+    medium: Medium,
+    parameter_names: Sequence[str] = STELLAR_PARAMETERS,
+    flux_unit: str | None = None,
+    name: str = "arrays",
+) -> Bunch:
+    """Make a grid from arrays in memory, with the same checks as for files.
 
     Parameters
     ----------
     spectra : array-like of shape (n_spectra, n_pixels)
-        Flux, one spectrum a row.
+        Flux, one spectrum per row.
     parameters : array-like of shape (n_spectra, n_parameters)
-        Stellar parameters of each.
+        Stellar parameters of each spectrum.
     wavelength : array-like or Quantity of shape (n_pixels,)
         Pixel centres in Å, strictly increasing.
     medium : {"air", "vacuum"}
-        Medium that the wavelengths hold for.
+        Medium of the wavelengths.
     parameter_names : sequence of str
-        Names of the columns; "teff", "logg" and "feh" among them.
+        Names of the columns, including "teff", "logg" and "feh".
     flux_unit : str or None
-        Unit of the flux, as astropy writes it.
+        Unit of the flux, in the notation of astropy.
     name : str
-        What the grid is called in its description.
+        Name of the grid in its description.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def grid_from_arrays(
     Raises
     ------
     ValueError
-        If an argument is not valid or does not fit the others.
+        If an argument is not valid, or the arguments do not agree.
 
     Examples
     --------
@@ -89,11 +93,11 @@ def grid_from_arrays(
     >>> grid_from_arrays(np.ones((2, 4)), [[5000, 4.5, 0]], [1, 2, 3, 4], medium="air")
     Traceback (most recent call last):
         ...
-    ValueError: grid.parameters must have shape (2, 3), spectra by parameter_names, got shape ...
+    ValueError: grid.parameters must have shape (2, 3), one row per spectrum ...
     """
-    check_medium(medium)
-    wavelength = check_wavelength(wavelength, name="wavelength")
-    grid = {
+    check_medium(medium, required=True)
+    wavelength = check_wavelength(wavelength)
+    grid: dict[str, Any] = {
         "spectra": np.asarray(spectra),
         "parameters": np.asarray(parameters),
         "parameter_names": tuple(parameter_names),
@@ -116,7 +120,7 @@ def grid_from_arrays(
 
 
 def as_grid(*, name, spectra, parameters, names, wavelength, medium, unit, provenance=None):
-    """Bunch of checked arrays."""
+    """Make a Bunch of checked arrays."""
     return Bunch(
         spectra=spectra,
         parameters=parameters,
@@ -144,40 +148,43 @@ def as_grid(*, name, spectra, parameters, names, wavelength, medium, unit, prove
 
 
 def arrays_of_grid(grid):
-    """Named arrays of a grid, as files hold them.
+    """Return the named arrays that are stored in a file of a grid.
 
     Parameters
     ----------
     grid : mapping
-        With `spectra`, `parameters`, `parameter_names`, `wavelength` and `medium`, and optionally
-        `units`, `constants` and `provenance`.
+        Grid with `spectra`, `parameters`, `parameter_names`, `wavelength` and `medium`, and
+        optionally `units`, `constants` and `provenance`.
 
     Returns
     -------
     dict of ndarray
-        See the head of this module.
+        The arrays, see the docstring of this module.
 
     Raises
     ------
     ValueError
-        If entries are missing or do not fit each other.
+        If entries are missing or do not agree.
     """
     missing = {"spectra", "parameters", "parameter_names", "wavelength", "medium"} - set(grid)
     if missing:
-        raise ValueError(f"grid lacks {sorted(missing)}; pass a Bunch as load_npz_grid gives it.")
-    check_medium(grid["medium"])
+        raise ValueError(
+            f"grid lacks {sorted(missing)}; pass a Bunch as load_npz_grid or grid_from_arrays "
+            f"returns it."
+        )
+    check_medium(grid["medium"], required=True)
     spectra, parameters = np.asarray(grid["spectra"]), np.asarray(grid["parameters"])
     wavelength = check_wavelength(grid["wavelength"], name="grid.wavelength")
     names = list(grid["parameter_names"])
     if spectra.ndim != 2 or spectra.shape[1] != len(wavelength):
         raise ValueError(
-            f"grid.spectra must have shape (n_spectra, {len(wavelength)}) as grid.wavelength "
-            f"has {len(wavelength)} pixels, got shape {spectra.shape}."
+            f"grid.spectra must have shape (n_spectra, {len(wavelength)}), because "
+            f"grid.wavelength has {len(wavelength)} pixels, got shape {spectra.shape}."
         )
     if parameters.shape != (len(spectra), len(names)):
         raise ValueError(
-            f"grid.parameters must have shape ({len(spectra)}, {len(names)}), spectra by "
-            f"parameter_names, got shape {parameters.shape}."
+            f"grid.parameters must have shape ({len(spectra)}, {len(names)}), one row per "
+            f"spectrum and one column per name, got shape {parameters.shape}."
         )
     if spectra.dtype.kind != "f" or parameters.dtype.kind not in "fiu":
         raise ValueError(
@@ -185,10 +192,10 @@ def arrays_of_grid(grid):
             f"and {parameters.dtype}."
         )
     unusable = sorted(set(names) & set(RESERVED))
-    if unusable or len(set(names)) != len(names) or not set(PARAMETER_UNITS) <= set(names):
+    if unusable or len(set(names)) != len(names) or not set(STELLAR_PARAMETERS) <= set(names):
         raise ValueError(
-            f"grid.parameter_names must hold {list(PARAMETER_UNITS)} and others once each, none "
-            f"of {list(RESERVED)}, got {names}."
+            f"grid.parameter_names must hold each of {list(STELLAR_PARAMETERS)} once, and no name "
+            f"twice or of {list(RESERVED)}, got {names}."
         )
     columns = dict(zip(names, parameters.T, strict=True))
     columns |= {"wavelength": wavelength, "flux": spectra, "medium": np.array(grid["medium"])}
@@ -204,15 +211,15 @@ def arrays_of_grid(grid):
 
 
 def grid_of_named(arrays, name, medium, wavelength_range, dtype):
-    """Bunch of the arrays of a file, cut to a range as they are read.
+    """Make a grid of the arrays of a file, and read only a wavelength range.
 
     Parameters
     ----------
     arrays : mapping
-        See the head of this module; flux may be a data set of a file, of which only what is
-        wanted is read.
+        The arrays, see the docstring of this module; flux may be a data set of a file, which is
+        read only in the range.
     name : str
-        Of the file.
+        Name of the file.
     medium, wavelength_range, dtype
         As for :func:`load_npz_grid`.
 
@@ -224,17 +231,15 @@ def grid_of_named(arrays, name, medium, wavelength_range, dtype):
     Raises
     ------
     ValueError
-        If something is missing or does not fit.
+        If arrays are missing or do not agree.
     """
-    dtype = np.dtype(dtype)
-    if dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise ValueError(f"dtype must be float64 or float32, got {dtype}.")
-    for key in ("wavelength", *PARAMETER_UNITS):
+    dtype = check_dtype(dtype)
+    for key in ("wavelength", *STELLAR_PARAMETERS):
         if key not in arrays:
             raise ValueError(
-                f"{name} is no grid of spectra: it has no array {key!r}, only {sorted(arrays)}. A "
-                f"grid needs wavelength, flux or flux_1e4, and one of each of "
-                f"{', '.join(PARAMETER_UNITS)} a spectrum."
+                f"{name} is not a grid of spectra: it has no array {key!r}, only "
+                f"{sorted(arrays)}. A grid needs wavelength, flux or flux_1e4, and "
+                f"{', '.join(STELLAR_PARAMETERS)} with one value per spectrum."
             )
     wavelength = check_wavelength(arrays["wavelength"], name=f"wavelength of {name}")
     stored = flux_of(arrays, name, len(wavelength))
@@ -249,25 +254,25 @@ def grid_of_named(arrays, name, medium, wavelength_range, dtype):
         parameters=np.column_stack([arrays[key].astype(np.float64) for key in names]),
         names=names,
         wavelength=wavelength[keep],
-        medium=medium_of(arrays, medium, name),
+        medium=agreed_medium(name, str(arrays["medium"]) if "medium" in arrays else None, medium),
         unit=str(arrays["flux_unit"]) if "flux_unit" in arrays else None,
         provenance=provenance_of(arrays, name),
     )
 
 
 def provenance_of(arrays, name):
-    """Read what a file says that its grid was made of: dict, with the file's own name."""
+    """Return the provenance that a file states, with the name of the file: dict."""
     try:
         stored = json.loads(str(arrays["provenance"])) if "provenance" in arrays else {}
     except ValueError:
         stored = None
     if not isinstance(stored, dict):
-        raise ValueError(f"provenance of {name} is no JSON object; save the grid again.")
+        raise ValueError(f"provenance of {name} is not a JSON object; save the grid again.")
     return {"grid": name, **stored, "file": name}
 
 
 def flux_of(arrays, name, n_pixels):
-    """Flux as stored, an array or a data set of a file, with its shape and type checked."""
+    """Return the stored flux, an array or a data set of a file; check its shape and type."""
     present = [key for key in FLUX_NAMES if key in arrays]
     if len(present) != 1:
         raise ValueError(
@@ -276,20 +281,20 @@ def flux_of(arrays, name, n_pixels):
     flux = arrays[present[0]]
     if flux.ndim != 2 or flux.shape[1] != n_pixels:
         raise ValueError(
-            f"{present[0]} of {name} must have shape (n_spectra, {n_pixels}) as wavelength has "
-            f"{n_pixels} elements, got shape {flux.shape}."
+            f"{present[0]} of {name} must have shape (n_spectra, {n_pixels}), because wavelength "
+            f"has {n_pixels} elements, got shape {flux.shape}."
         )
     kinds = "f" if present[0] == "flux" else "iu"
     if flux.dtype.kind not in kinds:
         raise ValueError(
             f"{present[0]} of {name} must hold {'floats' if kinds == 'f' else 'integers'}, got "
-            f"dtype {flux.dtype}; flux is stored as floats, 10,000 times the flux as integers."
+            f"dtype {flux.dtype}; flux must be floats, flux_1e4 integers."
         )
     return flux
 
 
 def pixels_in(wavelength, wavelength_range, name):
-    """Slice of the pixels inside the range."""
+    """Return the slice of the pixels inside the range."""
     if wavelength_range is None:
         return slice(None)
     try:
@@ -302,29 +307,29 @@ def pixels_in(wavelength, wavelength_range, name):
     last = int(np.searchsorted(wavelength, stop, side="right"))
     if last <= first:
         raise ValueError(
-            f"wavelength_range {start:g} to {stop:g} Å holds no pixel of {name}, whose "
-            f"wavelengths go from {wavelength[0]:g} to {wavelength[-1]:g} Å."
+            f"wavelength_range {start:g} to {stop:g} Å holds no pixel of {name}, which has "
+            f"wavelengths from {wavelength[0]:g} to {wavelength[-1]:g} Å."
         )
     return slice(first, last)
 
 
 def parameter_names_of(arrays, n_spectra, name):
-    """Names of the parameters: teff, logg, feh, then other columns as the file orders them."""
-    for key in PARAMETER_UNITS:
+    """Return the parameter names: teff, logg, feh, then others in the order of the file."""
+    for key in STELLAR_PARAMETERS:
         column = arrays[key]
         if column.shape != (n_spectra,) or column.dtype.kind not in "fiu":
             raise ValueError(
-                f"{key} of {name} must hold one number a spectrum, shape ({n_spectra},), got "
+                f"{key} of {name} must hold one number per spectrum, shape ({n_spectra},), got "
                 f"shape {column.shape} and dtype {column.dtype}."
             )
     others = tuple(
         key
         for key, column in arrays.items()
-        if key not in (*RESERVED, *PARAMETER_UNITS)
+        if key not in (*RESERVED, *STELLAR_PARAMETERS)
         and column.shape == (n_spectra,)
         and column.dtype.kind in "fiu"
     )
-    names = (*PARAMETER_UNITS, *others)
+    names = (*STELLAR_PARAMETERS, *others)
     for key in names:
         if not np.isfinite(arrays[key]).all():
             raise ValueError(
@@ -332,24 +337,3 @@ def parameter_names_of(arrays, n_spectra, name):
                 f"{np.flatnonzero(~np.isfinite(arrays[key]))[0]}."
             )
     return names
-
-
-def medium_of(arrays, medium, name):
-    """Medium that file and argument agree on."""
-    if medium is not None:
-        check_medium(medium)
-    if "medium" not in arrays:
-        if medium is None:
-            raise ValueError(
-                f"{name} does not say whether its wavelengths hold for air or vacuum: pass "
-                f"medium='air' or medium='vacuum'."
-            )
-        return medium
-    stored = str(arrays["medium"])
-    check_medium(stored)
-    if medium is not None and medium != stored:
-        raise ValueError(
-            f"medium={medium!r} was given, but {name} says {stored!r}: leave medium out, or "
-            f"convert the wavelengths and save the grid again."
-        )
-    return stored

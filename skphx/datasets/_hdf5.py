@@ -1,21 +1,37 @@
-"""Grids in HDF5 files; :mod:`skphx.datasets._grid_arrays` says what they hold.
+"""Grids in HDF5 files; :mod:`skphx.datasets._grid_arrays` describes their content.
 
-Data sets have the names of that module's arrays; ``medium``, ``flux_unit`` and ``provenance`` are
-attributes. Flux is read only as far as it is wanted. Needs h5py, ``pip install 'skphx[hdf5]'``.
+The data sets have the names of the arrays in that module; ``medium``, ``flux_unit`` and
+``provenance`` are attributes. Flux is read only in the wavelength range. Needs h5py, ``pip install
+'skphx[hdf5]'``.
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
+from sklearn.utils import Bunch
 
-from skphx._files import write_atomically
+from skphx._atomic_write import write_atomically
+from skphx._domain import check_file
 from skphx.datasets._grid_arrays import FLUX_NAMES, arrays_of_grid, grid_of_named
+from skphx.datasets._medium import Medium
 
+#: Suffixes of HDF5 files.
+HDF5_SUFFIXES = (".h5", ".hdf5")
 _ATTRIBUTES = ("medium", "flux_unit", "provenance")
 
 
-def load_hdf5_grid(path, *, medium=None, wavelength_range=None, dtype=np.float64):
-    """Load a grid of spectra from an HDF5 file, reading only the wavelengths that are wanted.
+def load_hdf5_grid(
+    path: str | os.PathLike[str],
+    *,
+    medium: Medium | None = None,
+    wavelength_range: tuple[float, float] | None = None,
+    dtype: DTypeLike = np.float64,
+) -> Bunch:
+    """Load a grid of spectra from an HDF5 file; only the given wavelength range is read.
 
     Parameters
     ----------
@@ -23,26 +39,26 @@ def load_hdf5_grid(path, *, medium=None, wavelength_range=None, dtype=np.float64
         File with data sets `wavelength`, `flux` (or `flux_1e4`), `teff`, `logg`, `feh` and other
         parameters, and attributes `medium` and `flux_unit`.
     medium : {"air", "vacuum"} or None
-        Medium that the wavelengths hold for. Needed if the file does not say; where the file
-        says otherwise, it is an error.
+        Medium of the wavelengths; needed if the file does not state it, and an error if the file
+        states another one.
     wavelength_range : tuple (start, stop) or None
-        Keep the pixels from start to stop in Å, both included.
+        Range of the pixels in Å, both ends included; None is all pixels.
     dtype : {numpy.float64, numpy.float32}
         Type of the flux.
 
     Returns
     -------
     Bunch
-        As :func:`load_npz_grid`.
+        The grid, as :func:`load_npz_grid` returns it.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ImportError
         If h5py is not installed.
     ValueError
-        If it is not such a grid, or refers to other files, which is refused.
+        If the file is not a valid grid, or refers to other files.
 
     Examples
     --------
@@ -56,14 +72,12 @@ def load_hdf5_grid(path, *, medium=None, wavelength_range=None, dtype=np.float64
     ('vacuum', (2, 2000))
     """
     h5py = _import_h5py()
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}: check the path.")
+    path = check_file(path)
     if not h5py.is_hdf5(path):
-        raise ValueError(f"{path.name} is no HDF5 file, or is cut short; write it again.")
+        raise ValueError(f"{path.name} is not an HDF5 file, or is cut short; write it again.")
     try:
         with h5py.File(path, "r") as file:
-            arrays = {}
+            arrays: dict[str, Any] = {}
             for name in file:
                 if isinstance(file.get(name, getlink=True), h5py.HardLink):
                     _add(arrays, name, file[name], path.name)
@@ -77,15 +91,15 @@ def load_hdf5_grid(path, *, medium=None, wavelength_range=None, dtype=np.float64
         raise ValueError(f"{path.name} cannot be read: {error}; write it again.") from error
 
 
-def save_hdf5_grid(path, grid):
-    """Save a grid of spectra to an HDF5 file that :func:`load_hdf5_grid` reads.
+def save_hdf5_grid(path: str | os.PathLike[str], grid: Mapping[str, Any]) -> Path:
+    """Save a grid of spectra to an HDF5 file, for :func:`load_hdf5_grid`.
 
     Parameters
     ----------
     path : path
-        File to write, ending in ``.h5`` or ``.hdf5``; one that exists is replaced.
+        File to write, ending in ``.h5`` or ``.hdf5``; an existing file is replaced.
     grid : Bunch
-        As for :func:`save_npz_grid`.
+        The grid, as for :func:`save_npz_grid`.
 
     Returns
     -------
@@ -97,9 +111,9 @@ def save_hdf5_grid(path, grid):
     ImportError
         If h5py is not installed.
     LocalFileError
-        If it cannot be written.
+        If the file cannot be written.
     ValueError
-        If entries of the grid are missing or do not fit each other.
+        If entries of the grid are missing or do not agree.
 
     Examples
     --------
@@ -107,7 +121,7 @@ def save_hdf5_grid(path, grid):
     """
     h5py = _import_h5py()
     path = Path(path)
-    if path.suffix not in (".h5", ".hdf5"):
+    if path.suffix not in HDF5_SUFFIXES:
         raise ValueError(f"path must end in .h5 or .hdf5, got {path.name!r}; rename the file.")
     arrays = arrays_of_grid(grid)
 
@@ -117,7 +131,7 @@ def save_hdf5_grid(path, grid):
                 if name in _ATTRIBUTES:
                     file.attrs[name] = str(array)
                 else:
-                    # Chunks of whole rows would make every cut in wavelength read everything.
+                    # With chunks of whole rows, reading a wavelength range would read all data.
                     file.create_dataset(name, data=array, chunks=True if array.ndim == 2 else None)
 
     write_atomically(path, write)
@@ -125,10 +139,10 @@ def save_hdf5_grid(path, grid):
 
 
 def _add(arrays, name, node, file_name):
-    """Take over a data set: flux to be read later, all else now."""
+    """Add a data set to the arrays; flux is read later, all others now."""
     if not hasattr(node, "shape"):
         return  # a group
-    # Values that stand in other files could be any file of this machine.
+    # A data set in another file could read any file of this computer.
     if node.external or node.is_virtual:
         raise ValueError(_refers(file_name, name))
     if node.dtype.kind not in "fiu":
@@ -138,8 +152,8 @@ def _add(arrays, name, node, file_name):
 
 def _refers(file_name, name):
     return (
-        f"{name!r} of {file_name} refers to another file or place, which is refused; copy the "
-        f"data into the file."
+        f"{name!r} of {file_name} refers to another file or data set, which is not allowed; copy "
+        f"the data into the file."
     )
 
 

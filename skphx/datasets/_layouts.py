@@ -1,65 +1,69 @@
-"""Layouts of libraries of spectra: how files are named, and what is in them.
+"""GridLayout: names and content of the files of a library of spectra.
 
-A :class:`GridLayout` is all that skphx knows of a library. Those that it ships are listed in
-:func:`list_grids`; :func:`register_grid` adds one's own.
+:func:`list_grids` lists the libraries with a layout in skphx; :func:`register_grid` adds others.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from skphx._units import FLUX_UNIT
+from skphx._domain import FLUX_UNIT, check_medium
+from skphx.datasets._medium import Medium
 
-_REGISTRY = {}
-# Modules that register what skphx ships, loaded when a layout is first asked for.
-_SHIPPED = ("skphx.datasets._phoenix_layout", "skphx.datasets._other_layouts")
+_REGISTRY: "dict[str, GridLayout]" = {}
+# Modules with the layouts of skphx, imported when a layout is first needed.
+_LAYOUT_MODULES = ("skphx.datasets._phoenix_layout", "skphx.datasets._other_layouts")
 
 
 @dataclass(frozen=True)
 class GridLayout:
-    r"""How the files of a library of spectra are named and read.
+    r"""Names and content of the files of a library of spectra.
 
     Parameters
     ----------
     name : str
-        What `load_grid` and `fetch_grid` call it.
+        Name of the library in `load_grid` and `fetch_grid`.
     pattern : str
-        Regular expression of a whole file name; its named groups ``teff``, ``logg``, ``feh``
-        and others are the parameters. Files that do not match are left alone.
+        Regular expression for complete file names; its named groups ``teff``, ``logg``, ``feh``
+        and others are the parameters. Files that do not match are ignored.
     read : callable
-        Takes a path; returns wavelength of shape (n_pixels,) in Å and flux of the same shape,
-        or an iterable of ``(parameters, wavelength, flux)`` where one file holds several
-        spectra, with ``parameters`` a dict of those that the name does not give.
+        Takes a path; returns wavelength in Å and flux, both of shape (n_pixels,). For files of
+        several spectra it returns an iterable of ``(parameters, wavelength, flux)``, with
+        ``parameters`` a dict of the parameters that are not in the file name.
     medium : {"air", "vacuum"} or None
-        Medium of the wavelengths; None where the library does not say, and the user must.
+        Medium of the wavelengths; None if the library does not state it, so that the user has
+        to pass it.
     flux_unit : str or None
-        Unit of what `read` returns, as astropy writes it.
+        Unit of the flux that `read` returns, in the notation of astropy.
     title : str
-        Name of the library in full.
+        Full name of the library.
     reference : str
-        Where it is published.
+        Publication of the library.
     convert : dict
-        Functions that turn the text of a group of `pattern` into a number; float by default.
+        Functions that convert the text of a group of `pattern` to a number; default: float.
     defaults : dict
-        Parameters of names that do not mention them.
+        Values of parameters that are not in the file name.
     header : callable or None
-        Takes a path; returns a dict of the parameters that the file itself states, to find
-        files under a wrong name.
+        Takes a path; returns a dict of the parameters in the header of the file, to find files
+        with a wrong name.
     axes : dict
-        Values that each parameter takes in the library, for downloads.
+        Values of each parameter in the library, for downloads.
     path : callable or None
-        Takes a dict of parameters; returns the file's path on the server.
+        Takes a dict of parameters; returns the path of the file on the server.
     extra_files : tuple of str
-        Paths of files that all spectra need, such as a common wavelength axis.
+        Paths of files that are needed for all spectra, such as a common wavelength axis.
     check_extra : callable or None
-        Takes the path of such a file; raises ValueError where it is damaged.
+        Takes the path of such a file; raises ValueError if it is damaged.
     url : str or None
-        Address of the folder that the paths start from.
+        URL of the folder from which the paths start.
     max_bytes : int
-        More than any file of the library has.
+        Upper limit of the size of a file of the library.
 
     Examples
     --------
@@ -72,33 +76,33 @@ class GridLayout:
 
     name: str
     pattern: str
-    read: Callable
-    medium: str | None = None
+    read: Callable[[Path], Any]
+    medium: Medium | None = None
     flux_unit: str | None = FLUX_UNIT
     title: str = ""
     reference: str = ""
-    convert: dict = field(default_factory=dict)
-    defaults: dict = field(default_factory=dict)
-    header: Callable | None = None
-    axes: dict = field(default_factory=dict)
-    path: Callable | None = None
-    extra_files: tuple = ()
-    check_extra: Callable | None = None
+    convert: Mapping[str, Callable[[str], float]] = field(default_factory=dict)
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    header: Callable[[Path], Mapping[str, float]] | None = None
+    axes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    path: Callable[[dict[str, float]], str] | None = None
+    extra_files: tuple[str, ...] = ()
+    check_extra: Callable[[Path], Any] | None = None
     url: str | None = None
     max_bytes: int = 1 << 30
 
-    def parameters_of(self, file_name):
-        """Parameters that a file's name gives.
+    def parameters_of(self, file_name: str) -> dict[str, float] | None:
+        """Return the parameters in a file name.
 
         Parameters
         ----------
         file_name : str
-            Name without its folder.
+            File name without its folder.
 
         Returns
         -------
         dict or None
-            Number of each parameter; None where the name is none of this library.
+            Value of each parameter; None if the file is not of this library.
         """
         match = re.fullmatch(self.pattern, file_name)
         if match is None:
@@ -110,47 +114,52 @@ class GridLayout:
         }
         return {**self.defaults, **stated}
 
-    def spectra(self, path, parameters):
-        """Every spectrum of a file.
+    def spectra(
+        self, path: Path, parameters: dict[str, float]
+    ) -> Iterator[tuple[dict[str, float], NDArray[np.floating], NDArray[np.floating]]]:
+        """Iterate over the spectra of a file.
 
         Parameters
         ----------
         path : pathlib.Path
             The file.
         parameters : dict
-            What its name gives.
+            Parameters in the file name.
 
         Yields
         ------
-        parameters, wavelength, flux
-            As `read` returns them.
+        parameters : dict
+            All parameters of the spectrum.
+        wavelength, flux : ndarray of shape (n_pixels,)
+            Results of `read`.
         """
         content = self.read(path)
         if isinstance(content, tuple | np.ndarray) and len(content) == 2:
-            yield parameters, *content
+            wavelength, flux = content
+            yield parameters, wavelength, flux
         else:
             for more, wavelength, flux in content:
                 yield {**parameters, **more}, wavelength, flux
 
 
-def register_grid(layout):
-    """Make a library known by its name, so that `load_grid` and `fetch_grid` find it.
+def register_grid(layout: GridLayout) -> None:
+    """Register a library, so that `load_grid` and `fetch_grid` find it by its name.
 
     Parameters
     ----------
     layout : GridLayout
-        The library; one of the same name is replaced.
+        The library; another one with the same name is replaced.
 
     Raises
     ------
     TypeError
-        If it is no GridLayout.
+        If `layout` is not a GridLayout.
     ValueError
-        If its pattern is no regular expression, or its medium is unknown.
+        If its pattern is not a regular expression, or its medium is unknown.
 
     Examples
     --------
-    A library of two-column text files, in a few lines:
+    A library of two-column text files:
 
     >>> import os, tempfile
     >>> import numpy as np
@@ -175,21 +184,20 @@ def register_grid(layout):
     try:
         re.compile(layout.pattern)
     except re.error as error:
-        raise ValueError(f"pattern of {layout.name} is no regular expression: {error}.") from error
-    if layout.medium not in ("air", "vacuum", None):
         raise ValueError(
-            f"medium of {layout.name} must be 'air', 'vacuum' or None, got {layout.medium!r}."
-        )
+            f"pattern of {layout.name} is not a regular expression: {error}."
+        ) from error
+    check_medium(layout.medium, name=f"medium of {layout.name}")
     _REGISTRY[layout.name] = layout
 
 
 def get_layout(name):
-    """Layout of a library by its name, or the layout itself.
+    """Return the layout with a given name, or a given layout.
 
     Parameters
     ----------
     name : str or GridLayout
-        As registered.
+        Name of a registered library, or a layout.
 
     Returns
     -------
@@ -199,25 +207,26 @@ def get_layout(name):
     Raises
     ------
     ValueError
-        If no library has this name.
+        If there is no library with this name.
     """
     if isinstance(name, GridLayout):
         return name
     known = _known()
     if name not in known:
         raise ValueError(
-            f"there is no grid {name!r}, only {', '.join(sorted(known))}; register_grid adds one."
+            f"there is no grid {name!r}, only {', '.join(sorted(known))}; register_grid adds "
+            f"others."
         )
     return known[name]
 
 
-def list_grids():
-    """Names of the libraries whose files can be loaded.
+def list_grids() -> list[str]:
+    """Return the names of the libraries that can be loaded.
 
     Returns
     -------
     list of str
-        Names for `load_grid`; those with an address also for `fetch_grid`.
+        Names for `load_grid`; libraries with a URL can also be downloaded with `fetch_grid`.
 
     Examples
     --------
@@ -229,8 +238,8 @@ def list_grids():
 
 
 def _known():
-    for module in _SHIPPED:
+    for module in _LAYOUT_MODULES:
         for layout in import_module(module).LAYOUTS:
-            # A user's layout of the same name stands.
+            # A layout of the user with the same name is not replaced.
             _REGISTRY.setdefault(layout.name, layout)
     return _REGISTRY

@@ -1,21 +1,27 @@
-"""load_grid and fetch_grid: libraries of spectra, on disk and on servers, as one Bunch."""
+"""load_grid and fetch_grid: load libraries of spectra from files and from servers."""
 
 import os
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils import Bunch
 from tqdm import tqdm
 
-from skphx._files import inside
+from skphx._atomic_write import inside
+from skphx._domain import PARAMETER_UNITS, STELLAR_PARAMETERS
 from skphx._version import __version__
 from skphx.datasets._cache import FileCache, get_data_home
 from skphx.datasets._download import Attempts
 from skphx.datasets._fetching import fetch_files
-from skphx.datasets._layouts import get_layout
-from skphx.datasets._reading import GridReader, check_header, check_spectrum
+from skphx.datasets._layouts import GridLayout, get_layout
+from skphx.datasets._medium import Medium, agreed_medium
+from skphx.datasets._reading import GridReader, check_dtype, check_header, check_spectrum
 from skphx.datasets._selection import (
+    AxisValues,
     check_on_missing,
     check_ranges,
     chosen_values,
@@ -24,7 +30,6 @@ from skphx.datasets._selection import (
     missing_nodes,
     report_missing,
 )
-from skphx.datasets._stellar_grid import PARAMETER_UNITS, check_medium
 
 _DESCR = """{title}
 {rule}
@@ -38,54 +43,54 @@ Unit of the flux: {unit}.
 
 
 def load_grid(
-    name,
-    folder,
+    name: str | GridLayout,
+    folder: str | os.PathLike[str],
     *,
-    wavelength=None,
-    medium=None,
-    on_missing="warn",
-    dtype=np.float64,
-    verbose=0,
-    **ranges,
-):
-    """Load a library of spectra from files on disk.
+    wavelength: ArrayLike | None = None,
+    medium: Medium | None = None,
+    on_missing: Literal["warn", "raise", "ignore"] = "warn",
+    dtype: DTypeLike = np.float64,
+    verbose: int = 0,
+    **ranges: AxisValues,
+) -> Bunch:
+    """Load a library of spectra from files on the disk.
 
     Parameters
     ----------
     name : str or GridLayout
-        Which library, see :func:`list_grids`, or its layout.
+        Name of the library, see :func:`list_grids`, or its layout.
     folder : path
-        Where its files are, at any depth. Files of other names are left alone.
+        Folder of the files, which may be in subfolders. Files with other names are ignored.
     wavelength : tuple (low, high), array-like of shape (n_pixels,), or None
-        Keep the pixels from low to high in Å, both included, all files being cut as they are
-        read; or interpolate linearly to these pixels, which libraries need whose files have
-        each their own; or keep all.
+        A tuple is a range in Å, both ends included, to which each file is cut when it is read.
+        An array is the pixel centres in Å to which all spectra are interpolated linearly; it is
+        needed if the files have different pixels. None keeps all pixels.
     medium : {"air", "vacuum"} or None
-        Medium of the wavelengths; needed where the library does not say.
+        Medium of the wavelengths; needed if the library does not state it.
     on_missing : {"warn", "raise", "ignore"}
-        What to do where nodes of the full product of the parameters' values have no file.
+        What to do if there is no file for a node of the full product of the parameter values.
     dtype : {numpy.float64, numpy.float32}
         Type of the flux.
     verbose : int
-        Above 0, a progress bar over the files.
+        Whether to show a progress bar over the files (above 0).
     **ranges : float, tuple (low, high) or list of float
-        For any parameter, such as ``teff=(4000, 5000)``, ``logg=4.5`` or ``feh=[-0.5, 0.0]``:
-        one value, all from low to high, or just these.
+        Values of any parameter, such as ``teff=(4000, 5000)``, ``logg=4.5`` or
+        ``feh=[-0.5, 0.0]``: one value, all values from low to high, or a list of values.
 
     Returns
     -------
     Bunch
-        As all grids, see :mod:`skphx.datasets`, with also `missing` of shape
+        The grid, see :mod:`skphx.datasets`, with the further entries `missing` of shape
         (n_missing, n_parameters), the nodes without a file; `constants`, a dict of the
-        parameters that do not vary; and `provenance`, which files it was made of.
+        parameters that do not vary; and `provenance`, a dict that describes the files.
 
     Raises
     ------
     FileNotFoundError
-        If the folder, or any file of the library in it, is not there.
+        If the folder does not exist, or has no file of the library.
     ValueError
-        If files are damaged, each named with its fault; nodes are missing and `on_missing`
-        is "raise"; files have different pixels and `wavelength` is no array; or an argument
+        If files are damaged (the message lists them); nodes are missing and `on_missing` is
+        "raise"; files have different pixels and `wavelength` is not an array; or an argument
         is not valid.
 
     Warns
@@ -95,8 +100,8 @@ def load_grid(
 
     See Also
     --------
-    fetch_grid : downloads files first.
-    register_grid : adds a library.
+    fetch_grid : Downloads the files.
+    register_grid : Adds a library.
 
     Examples
     --------
@@ -107,7 +112,7 @@ def load_grid(
     medium, dtype = _check_reading(layout, wavelength, medium, dtype)
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"folder {folder} does not exist; give the one of the files.")
+        raise FileNotFoundError(f"folder {folder} does not exist; give the folder of the files.")
     files = []
     for path in sorted(Path(root, file) for root, _, names in os.walk(folder) for file in names):
         parameters = layout.parameters_of(path.name)
@@ -119,76 +124,76 @@ def load_grid(
     if not files:
         raise FileNotFoundError(
             f"there is no file of the grid {layout.name} in {folder}, or none in the ranges "
-            f"{ranges}; its names look like {layout.pattern}"
+            f"{ranges}; the names of its files match {layout.pattern}"
         )
     grid = read_grid(layout, files, wavelength, medium, dtype, ranges, verbose)
     grid.missing = missing_nodes(grid.parameters)
-    return _finish(grid, layout, folder, on_missing, "they have no file")
+    return _finish(grid, layout, folder, on_missing, "there is no file for them")
 
 
 def fetch_grid(
-    name,
+    name: str | GridLayout,
     *,
-    wavelength=None,
-    medium=None,
-    data_home=None,
-    mirror=None,
-    n_jobs=4,
-    download_if_missing=True,
-    on_missing="warn",
-    n_retries=5,
-    delay=1.0,
-    dtype=np.float64,
-    verbose=0,
-    **ranges,
-):
+    wavelength: ArrayLike | None = None,
+    medium: Medium | None = None,
+    data_home: str | os.PathLike[str] | None = None,
+    mirror: str | Sequence[str] | None = None,
+    n_jobs: int = 4,
+    download_if_missing: bool = True,
+    on_missing: Literal["warn", "raise", "ignore"] = "warn",
+    n_retries: int = 5,
+    delay: float = 1.0,
+    dtype: DTypeLike = np.float64,
+    verbose: int = 0,
+    **ranges: AxisValues,
+) -> Bunch:
     """Download a library of spectra, or a part of it, and load it.
 
-    Every file is a unit: it is received under a temporary name, goes on from where it stopped
-    if the connection breaks, is checked, and then moved to its place. What is there already
-    is checked and not downloaded again, so that a call that failed is simply repeated.
+    Each file is downloaded under a temporary name, continued if the connection breaks, checked,
+    and then moved to its final path. Files that were already downloaded are checked, and not
+    downloaded again: after an error, repeat the call to continue.
 
     Parameters
     ----------
     name : str or GridLayout
-        Which library; one with an address, see :func:`list_grids`.
+        Name of the library, see :func:`list_grids`, or its layout; it must have a URL.
     wavelength : tuple (low, high), array-like of shape (n_pixels,), or None
-        As for :func:`load_grid`. Files are downloaded whole and cut as they are read.
+        As for :func:`load_grid`. Complete files are downloaded, and cut when they are read.
     medium : {"air", "vacuum"} or None
         As for :func:`load_grid`.
     data_home : path or None
-        Folder of all downloads; None is ``$SKPHX_DATA``, or else ``~/skphx_data``.
+        Folder of all downloads; None is that of :func:`get_data_home`.
     mirror : str, sequence of str, or None
-        Address, or several to be tried in turn, of the folder that the library's paths start
-        from; None is the library's own.
+        URL of the folder from which the paths of the library start, or several URLs that are
+        tried in this order; None is that of the library.
     n_jobs : int
-        Files downloaded at once.
+        Number of parallel downloads.
     download_if_missing : bool
-        False uses only what is there, and raises where a file is not.
+        Whether to download files. If False, a missing file is an error.
     on_missing : {"warn", "raise", "ignore"}
-        What to do where the server has no file of a node.
+        What to do if the server has no file for a node.
     n_retries : int
-        Further attempts for a file that fails.
+        Number of further attempts after a failed download of a file.
     delay : float
-        Seconds before the first of them; doubled for each further one, and longer where the
-        server asks for it.
+        Delay in seconds before the first retry; doubled before each further one, and longer if
+        the server requests it.
     dtype : {numpy.float64, numpy.float32}
         Type of the flux.
     verbose : int
-        Above 0, progress with bytes and time left.
+        Whether to show a progress bar with bytes and remaining time (above 0).
     **ranges : float, tuple (low, high) or list of float
-        For each parameter one node, all from low to high, or just these; all nodes of the
-        library where it is not given, and 0 for parameters that have a default.
+        Values of any parameter: one value, all values from low to high, or a list of values.
+        Parameters that are not given have their default value, or all values of the library.
 
     Returns
     -------
     Bunch
-        As :func:`load_grid`; `provenance` also has the SHA-256 of every file.
+        The grid, as for :func:`load_grid`; `provenance` also has the SHA-256 of each file.
 
     Raises
     ------
     DownloadError
-        If files could not be had, after everything else has been downloaded.
+        If downloads fail, after all other files have been downloaded.
     LocalFileError
         If files could not be written: disk full, no permission.
     ValueError
@@ -201,15 +206,15 @@ def fetch_grid(
 
     See Also
     --------
-    fetch_phoenix : the same for PHOENIX, with the subset of the paper as the default.
-    load_grid : files that are on disk already.
+    fetch_phoenix : The same for PHOENIX, with the grid of the paper as the default.
+    load_grid : Loads files on the disk.
     """
     layout = get_layout(name)
     check_on_missing(on_missing)
     if layout.path is None or not (mirror or layout.url):
         raise ValueError(
-            f"the grid {layout.name} cannot be downloaded file by file: fetch its files by hand, "
-            f"and load them with load_grid({layout.name!r}, folder)."
+            f"the grid {layout.name} cannot be downloaded file by file: download its files from "
+            f"its web page, and load them with load_grid({layout.name!r}, folder)."
         )
     medium, dtype = _check_reading(layout, wavelength, medium, dtype)
     check_ranges(ranges, list(layout.axes), layout.name)
@@ -232,7 +237,7 @@ def fetch_grid(
     files = [(path, node) for path, node in zip(paths, nodes, strict=True) if path is not None]
     if not files:
         raise ValueError(
-            f"{' and '.join(mirrors)} has none of the {len(nodes)} nodes asked for; check the "
+            f"{' and '.join(mirrors)} has none of the {len(nodes)} requested nodes; check the "
             f"address of the mirror and the ranges."
         )
     varying = [name for name, values in zip(layout.axes, axes, strict=True) if len(values) > 1]
@@ -244,24 +249,24 @@ def fetch_grid(
     ).reshape(-1, len(names))
     used = [layout.path(node) for _, node in files] + list(layout.extra_files)
     grid.provenance |= {"mirrors": mirrors, "sha256": cache.checksums(used)}
-    return _finish(grid, layout, cache.folder, on_missing, "the server has no file of them")
+    return _finish(grid, layout, cache.folder, on_missing, "the server has no file for them")
 
 
 def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose, columns=()):
     """Read files into one Bunch; `files` are pairs of a path and a dict of parameters.
 
-    Parameters of `columns` are columns also where they do not vary.
+    Parameters in `columns` are columns even if they do not vary.
     """
     reader = GridReader(len(files), wavelength, dtype, absolute=layout.flux_unit is not None)
-    # In the order of the nodes, so that the spectra need not be sorted, and copied, afterwards.
-    first = [name for name in PARAMETER_UNITS if any(name in named for _, named in files)]
+    # Read in the order of the nodes: sorting the spectra afterwards would copy them.
+    first = [name for name in STELLAR_PARAMETERS if any(name in named for _, named in files)]
     files = sorted(files, key=lambda file: [file[1].get(name, 0.0) for name in first])
     nodes, used, damaged = [], [], []
     for path, named in tqdm(files, desc="reading", unit="file", disable=not verbose):
         try:
             found = _add_file(reader, layout, path, named, ranges)
         except FileNotFoundError:
-            raise  # a file that all need
+            raise  # a file that is needed for all spectra
         except (ValueError, KeyError, TypeError, IndexError, OSError, EOFError) as error:
             damaged.append(f"{path.name}: {error}")
         else:
@@ -271,7 +276,11 @@ def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose, columns
         listed = "\n  ".join(damaged[:8] + ["..."] * (len(damaged) > 8))
         raise ValueError(
             f"{len(damaged)} of {len(files)} files cannot be used:\n  {listed}\nDelete or replace "
-            f"them; without them their nodes are reported as missing."
+            f"them; if they are deleted, their nodes are reported as missing."
+        )
+    if not nodes:
+        raise ValueError(
+            f"the files of the grid {layout.name} have no spectrum in the ranges {ranges}."
         )
     check_ranges(ranges, list(dict.fromkeys(key for node in nodes for key in node)), layout.name)
     names, constants = columns_of(nodes, columns)
@@ -284,8 +293,8 @@ def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose, columns
     if len(repeated):
         one, other = (used[order[row]].name for row in (repeated[0], repeated[0] + 1))
         raise ValueError(
-            f"{one} and {other} are the same node; give the folder of one version only, or choose "
-            f"by a parameter in which they differ."
+            f"{one} and {other} are the same node; give the folder of one version only, or a "
+            f"range of a parameter that differs between them."
         )
     return Bunch(
         spectra=spectra,
@@ -310,16 +319,14 @@ def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose, columns
 
 
 def _check_reading(layout, wavelength, medium, dtype):
-    """Check how files are to be read, before any is; return medium and dtype."""
-    dtype = np.dtype(dtype)
-    if dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise ValueError(f"dtype must be float64 or float32, got {dtype}.")
-    GridReader(0, wavelength, dtype, absolute=False)
-    return _medium(layout, medium), dtype
+    """Check the arguments before any file is read; return medium and dtype."""
+    dtype = check_dtype(dtype)
+    GridReader(0, wavelength, dtype, absolute=False)  # raises if wavelength is not valid
+    return agreed_medium(f"the grid {layout.name}", layout.medium, medium), dtype
 
 
 def _add_file(reader, layout, path, named, ranges):
-    """Add the wanted spectra of a file; return their parameters."""
+    """Add the spectra of a file that are in the ranges; return their parameters."""
     check_header(layout, path, named)
     nodes = []
     for parameters, axis, flux in layout.spectra(path, named):
@@ -330,7 +337,7 @@ def _add_file(reader, layout, path, named, ranges):
 
 
 def _check_file(layout, node):
-    """Check of a file that has just arrived: whole, of this node, and a spectrum of a star."""
+    """Return a check of a downloaded file: complete, of this node, and a valid spectrum."""
 
     def check(path):
         try:
@@ -345,25 +352,8 @@ def _check_file(layout, node):
     return check
 
 
-def _medium(layout, medium):
-    """Medium that library and argument agree on."""
-    if medium is not None:
-        check_medium(medium)
-    if layout.medium is None and medium is None:
-        raise ValueError(
-            f"the files of {layout.name} do not say whether their wavelengths hold for air or "
-            f"vacuum: pass medium='air' or medium='vacuum', as its documentation says."
-        )
-    if None not in (layout.medium, medium) and layout.medium != medium:
-        raise ValueError(
-            f"medium={medium!r} was given, but wavelengths of {layout.name} hold for "
-            f"{layout.medium}: leave medium out, and convert with air_to_vacuum or vacuum_to_air."
-        )
-    return medium or layout.medium
-
-
 def _finish(grid, layout, folder, on_missing, why):
-    """Report missing nodes and describe the grid."""
+    """Report missing nodes, and add provenance and description."""
     report_missing(grid.missing, grid.parameter_names, len(grid.spectra), on_missing, why)
     grid.provenance["folder"] = str(folder)
     title = layout.title or f"Grid {layout.name}"
@@ -377,7 +367,7 @@ def _finish(grid, layout, folder, on_missing, why):
         high=grid.wavelength[-1],
         medium=grid.medium,
         parameters=", ".join(grid.parameter_names),
-        constants=f"The same for all: {constants}.\n" if constants else "",
+        constants=f"Constant parameters: {constants}.\n" if constants else "",
         n_missing=len(grid.missing),
         unit=layout.flux_unit or "not given",
         reference=f"Reference: {layout.reference}." if layout.reference else "",

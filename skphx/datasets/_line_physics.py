@@ -1,7 +1,7 @@
-"""How a line grows and broadens from star to star: Boltzmann, Saha, pressures, widths.
+"""Strengths and widths of lines as functions of the stellar parameters.
 
 The formulas are those of Gray, The Observation and Analysis of Stellar Photospheres (2005),
-for one layer of a star at one temperature. Units here are cgs, K and eV; log is log10.
+for one layer of a star at one temperature. Units are cgs, K and eV; log is log10.
 
 ======================  ====================================================
 quantity                unit
@@ -19,11 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import constants
 
-SPEED_OF_LIGHT = constants.c / 1e3  # km/s
-_BOLTZMANN_EV = constants.k / constants.e  # eV/K
-_ANGSTROM_PER_CM = 1e8
+from skphx._domain import SPEED_OF_LIGHT, SPEED_OF_LIGHT_ANGSTROM
 
-# Lines form above the continuum, where it is a little cooler than Teff.
+# Lines form above the continuum, where the temperature is a little lower than Teff.
 _LINE_FORMING = 0.93
 
 
@@ -34,19 +32,19 @@ class Species:
     Attributes
     ----------
     name : str
-        Name in the line list.
+        Name of the species.
     mass : float
         Mass in atomic mass units.
     ionisation : float
         Ionisation (of a molecule: dissociation) energy in eV.
     stage : {"neutral", "ionised", "molecule", "hydrogen"}
-        Which form of the element absorbs.
+        Form of the element that absorbs.
     excitation : tuple of (float, float)
         Range of the lower level's energies in eV.
     reference : tuple of (float, float, float)
-        Teff, log g and [Fe/H] at which the drawn strengths hold.
+        Teff, log g and [Fe/H] for which strengths are drawn.
     log_strength : tuple of (float, float)
-        Range of the log of the optical depth at line centre there.
+        Range of the log of the optical depth at line centre for these parameters.
     damping : float
         Log of the collisional damping constant in s⁻¹ at log P_g = 5 and 5500 K.
     """
@@ -55,14 +53,14 @@ class Species:
     mass: float
     ionisation: float
     stage: str
-    excitation: tuple
-    reference: tuple
-    log_strength: tuple
+    excitation: tuple[float, float]
+    reference: tuple[float, float, float]
+    log_strength: tuple[float, float]
     damping: float
 
 
 def atmosphere(teff, logg, feh):
-    """Temperature and pressures where lines form.
+    """Temperature and pressures in the layer in which lines form.
 
     Parameters
     ----------
@@ -72,8 +70,9 @@ def atmosphere(teff, logg, feh):
     Returns
     -------
     temperature, log_pe, log_pg : ndarray of shape (n_spectra,)
-        In K and dex(dyn cm⁻²). Both pressures rise with log g, the electrons' also steeply with
-        Teff, and with [Fe/H] in cool stars, where metals give the electrons (Gray, ch. 9).
+        In K and dex(dyn cm⁻²). Both pressures increase with log g. The electron pressure also
+        increases strongly with Teff, and with [Fe/H] in cool stars, in which the electrons come
+        from metals (Gray, ch. 9).
     """
     temperature = _LINE_FORMING * teff
     warmth = 2.5 * np.tanh((teff - 5777.0) / 3800.0)
@@ -84,12 +83,12 @@ def atmosphere(teff, logg, feh):
 
 
 def log_strength(species, excitation, teff, logg, feh):
-    """Log of line absorption over continuous absorption, up to a constant of the line.
+    """Log of line absorption divided by continuous absorption, up to a constant of the line.
 
     Parameters
     ----------
     species : Species
-        What absorbs.
+        The absorber.
     excitation : ndarray of shape (n_lines,)
         Energy of the lower level in eV.
     teff, logg, feh : ndarray of shape (n_spectra,)
@@ -98,7 +97,7 @@ def log_strength(species, excitation, teff, logg, feh):
     Returns
     -------
     ndarray of shape (n_spectra, n_lines)
-        dex.
+        Line strengths in dex.
     """
     temperature, log_pe, log_pg = atmosphere(teff, logg, feh)
     theta = 5040.0 / temperature
@@ -112,7 +111,7 @@ def log_strength(species, excitation, teff, logg, feh):
     elif species.stage == "ionised":
         log_absorbers = feh + ionised
     else:
-        # Mass action with two metals: N(AB)/N(A) = P_B / K(T), and no more than all of A.
+        # Law of mass action for two metals: N(AB)/N(A) = P_B / K(T), limited by the number of A.
         log_bound = feh + 0.6 * (log_pg - 5.0) + species.ionisation * (theta - 1.55)
         log_absorbers = feh - _log1p10(-log_bound)
     boltzmann = -theta[:, np.newaxis] * excitation
@@ -120,10 +119,10 @@ def log_strength(species, excitation, teff, logg, feh):
 
 
 def _log_continuum(theta, log_pe):
-    """Log of the continuous absorption a hydrogen atom: H⁻, then neutral hydrogen when hot."""
+    """Log of the continuous absorption per hydrogen atom, of H⁻ and neutral hydrogen."""
     negative_ion = log_pe + 2.5 * np.log10(theta) + 0.754 * theta
-    # The Paschen continuum starts at the third level, 12.1 eV; the constant lets it take
-    # over near 8500 K, as in Gray's fig. 8.5.
+    # The Paschen continuum starts at the third level, 12.1 eV; with this constant it dominates
+    # above 8500 K, as in fig. 8.5 of Gray.
     paschen = -12.1 * theta + 10.2
     return negative_ion + _log1p10(paschen - negative_ion)
 
@@ -134,12 +133,12 @@ def _log1p10(x):
 
 
 def gaussian_sigma(species, center, teff, logg, broadening):
-    """Give the standard deviation of the Gaussian part: thermal, turbulent, instrumental.
+    """Return the standard deviation of the Gaussian part: thermal, turbulent and instrumental.
 
     Parameters
     ----------
     species : Species
-        What absorbs.
+        The absorber.
     center : ndarray of shape (n_lines,)
         Line centres in Å.
     teff, logg : ndarray of shape (n_spectra,)
@@ -150,7 +149,8 @@ def gaussian_sigma(species, center, teff, logg, broadening):
     Returns
     -------
     ndarray of shape (n_spectra, n_lines)
-        Å. Turbulence is 1.1 km/s at log g = 4.5 and grows to 1.6 km/s in giants of log g = 2.
+        Standard deviation in Å. The microturbulence is 1.1 km/s at log g = 4.5, and 1.6 km/s at
+        log g = 2.
     """
     thermal = constants.k * _LINE_FORMING * teff / (species.mass * constants.atomic_mass) / 1e6
     turbulence = 1.1 + 0.2 * (4.5 - logg)
@@ -164,17 +164,17 @@ def lorentzian_gamma(species, center, scatter, teff, logg, feh):
     Parameters
     ----------
     species : Species
-        What absorbs.
+        The absorber.
     center, scatter : ndarray of shape (n_lines,)
-        Line centres in Å, and how far the line's damping lies from the species', in dex.
+        Line centres in Å, and damping of each line relative to that of the species, in dex.
     teff, logg, feh : ndarray of shape (n_spectra,)
         Stellar parameters in K, dex(cm s⁻²) and dex.
 
     Returns
     -------
     ndarray of shape (n_spectra, n_lines)
-        Å. Metals: radiation and van der Waals collisions, ∝ P_g T^-0.7. Hydrogen: the linear
-        Stark effect, ∝ P_e^(2/3).
+        Half width in Å. For metals: radiation and van der Waals collisions, ∝ P_g T^-0.7. For
+        hydrogen: linear Stark effect, ∝ P_e^(2/3).
     """
     temperature, log_pe, log_pg = atmosphere(teff, logg, feh)
     if species.stage == "hydrogen":
@@ -186,11 +186,10 @@ def lorentzian_gamma(species, center, scatter, teff, logg, feh):
         )  # fmt: skip
     radiation = 1e8
     damping = radiation + 10.0 ** (log_damping[:, np.newaxis] + scatter)
-    light = SPEED_OF_LIGHT * 1e5 * _ANGSTROM_PER_CM  # Å/s
-    return center**2 * damping / (4.0 * np.pi * light)
+    return center**2 * damping / (4.0 * np.pi * SPEED_OF_LIGHT_ANGSTROM)
 
 
-#: Absorbers by name. Damping is a little above real values, so that wings show at 0.05 Å.
+#: Absorbers by name. Damping is a little too large, so that pixels of 0.05 Å show the wings.
 SPECIES = {
     species.name: species
     for species in (

@@ -1,47 +1,60 @@
-"""Grids in ``.npz`` files; :mod:`skphx.datasets._grid_arrays` says what they hold.
+"""Grids in ``.npz`` files; :mod:`skphx.datasets._grid_arrays` describes their content.
 
-Nothing in the file is ever unpickled.
+Pickled objects in a file are never loaded.
 """
 
+import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from sklearn.utils import Bunch
 
-from skphx._files import write_atomically
+from skphx._atomic_write import write_atomically
+from skphx._domain import check_file
 from skphx.datasets._grid_arrays import arrays_of_grid, grid_of_named
+from skphx.datasets._medium import Medium
 
 
-def load_npz_grid(path, *, medium=None, wavelength_range=None, dtype=np.float64):
+def load_npz_grid(
+    path: str | os.PathLike[str],
+    *,
+    medium: Medium | None = None,
+    wavelength_range: tuple[float, float] | None = None,
+    dtype: DTypeLike = np.float64,
+) -> Bunch:
     """Load a grid of spectra from an ``.npz`` file.
 
     Parameters
     ----------
     path : str or path-like
         File with `wavelength`, `teff`, `logg`, `feh` and `flux`, or `flux_1e4` for integers that
-        are 10,000 times the flux. Every other array with one number a spectrum becomes a
-        parameter, too.
+        are 10,000 times the flux. Every other array with one number per spectrum is a further
+        parameter.
     medium : {"air", "vacuum"} or None
-        Medium that the wavelengths hold for. Needed if the file does not say; where the
-        file says otherwise, it is an error.
+        Medium of the wavelengths; needed if the file does not state it, and an error if the file
+        states another one.
     wavelength_range : tuple (start, stop) or None
-        Keep the pixels from start to stop in Å, both included.
+        Range of the pixels in Å, both ends included; None is all pixels.
     dtype : {numpy.float64, numpy.float32}
         Type of the flux.
 
     Returns
     -------
     Bunch
-        With `spectra`, `parameters`, `parameter_names`, `wavelength`, `medium`, `units` and
-        `DESCR`; see :mod:`skphx.datasets`. The unit of the flux is None where the file has
-        none.
+        Grid with `spectra`, `parameters`, `parameter_names`, `wavelength`, `medium`, `units`,
+        `provenance` and `DESCR`; see :mod:`skphx.datasets`. The unit of the flux is None if the
+        file does not state it.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is not such a grid: what is missing or does not fit is named.
+        If the file is not a valid grid; the message says what is missing or wrong.
 
     Examples
     --------
@@ -54,21 +67,21 @@ def load_npz_grid(path, *, medium=None, wavelength_range=None, dtype=np.float64)
     >>> again.medium, bool((again.spectra == grid.spectra).all())
     ('vacuum', True)
     """
-    path = Path(path)
+    path = check_file(path)
     arrays = _read_arrays(path)
     return grid_of_named(arrays, path.name, medium, wavelength_range, dtype)
 
 
-def save_npz_grid(path, grid):
-    """Save a grid of spectra to an ``.npz`` file that :func:`load_npz_grid` reads.
+def save_npz_grid(path: str | os.PathLike[str], grid: Mapping[str, Any]) -> Path:
+    """Save a grid of spectra to an ``.npz`` file, for :func:`load_npz_grid`.
 
     Parameters
     ----------
     path : str or path-like
-        File to write, ending in ``.npz``; one that exists is replaced.
+        File to write, ending in ``.npz``; an existing file is replaced.
     grid : Bunch
         Grid with `spectra`, `parameters`, `parameter_names`, `wavelength` and `medium`, and
-        optionally `units`.
+        optionally `units`, `constants` and `provenance`.
 
     Returns
     -------
@@ -78,7 +91,7 @@ def save_npz_grid(path, grid):
     Raises
     ------
     ValueError
-        If entries of the grid are missing or do not fit each other.
+        If the name does not end in ``.npz``, or entries of the grid are missing or do not agree.
 
     Examples
     --------
@@ -92,17 +105,13 @@ def save_npz_grid(path, grid):
     return path
 
 
-def _read_arrays(path):
-    """All arrays of an npz file; pickled objects are refused."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no file {path}: check the path, and the folder that it starts from."
-        )
-    # np.load would take a file with other contents for a pickle, and say so.
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz file; pickled objects are refused."""
+    # For other files, the error message of np.load would be about pickles.
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path.name} is no .npz file (a zip archive of arrays), or is cut short; download "
-            f"or write it again."
+            f"{path.name} is not an .npz file (a zip archive of arrays), or is cut short; "
+            f"download or write it again."
         )
     arrays = {}
     with np.load(path, allow_pickle=False) as file:
@@ -112,8 +121,10 @@ def _read_arrays(path):
             except (ValueError, EOFError, zipfile.BadZipFile) as error:
                 raise ValueError(
                     f"Array {key!r} of {path.name} cannot be read: {error} Objects are "
-                    f"refused, because to read them could run any code; save plain numbers."
+                    f"refused, because reading them could run any code; save plain numbers."
                 ) from error
             if not isinstance(arrays[key], np.ndarray):
-                raise ValueError(f"{path.name} holds {key!r}, which is no array; use np.savez.")
+                raise ValueError(
+                    f"{path.name} holds {key!r}, which is not an array; use numpy.savez."
+                )
     return arrays

@@ -1,17 +1,17 @@
-"""Layouts of other public libraries, as their own documentation states them.
+"""Layouts of other public libraries, from their documentation.
 
 =============  ======================================================  ====================
 library        files                                                   medium
 =============  ======================================================  ====================
-bt-settl       text, log10 flux, in any order                          not said by the files
-sonora-bobcat  text, flux per frequency                                not said by the files
-bosz           text, first moment H; wavelengths in a file of their     air above 2000 Å
-               own, or with the flux at original resolution
-atlas9         FITS tables, a file a temperature, a column a log g      not said by the files
-cooltlusty     text, columns LAMBDA(mic) and FLAM                       not said by the files
+bt-settl       text, log10 flux, in any order                          not in the files
+sonora-bobcat  text, flux per frequency                                not in the files
+bosz           text, first moment H; wavelengths in a separate file,    air above 2000 Å
+               or with the flux at original resolution
+atlas9         FITS tables, one file per Teff, one column per log g     not in the files
+cooltlusty     text, columns LAMBDA(mic) and FLAM                       not in the files
 =============  ======================================================  ====================
 
-Flux becomes erg s⁻¹ cm⁻² cm⁻¹ everywhere.
+All fluxes are converted to erg s⁻¹ cm⁻² cm⁻¹.
 """
 
 import bz2
@@ -19,24 +19,27 @@ import gzip
 import lzma
 import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from scipy import constants
 
+from skphx._domain import ANGSTROM_PER_CM, ANGSTROM_PER_MICRON, SPEED_OF_LIGHT_ANGSTROM
 from skphx.datasets._layouts import GridLayout
 
-_ANGSTROM_PER_CM = 1e8
-_ANGSTROM_PER_MICRON = 1e4
-_SPEED_OF_LIGHT = constants.c * 100.0  # cm/s
-# What compressed files begin with.
-_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+# First bytes of compressed files.
+_OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
 _COMPRESSED = r"(?:\.gz|\.bz2|\.xz)?"
 
 
 def _open_text(path):
-    """Open a text file, compressed or not, whatever its name says: parts have another one."""
+    """Open a text file, which may be compressed; its temporary name may have no suffix."""
     with open(path, "rb") as file:
         start = file.read(8)
     opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), open)
@@ -44,29 +47,29 @@ def _open_text(path):
 
 
 def _numbers(words):
-    """Numbers as Fortran writes them, with D for the exponent."""
+    """Convert numbers in the notation of Fortran, with D for the exponent."""
     return np.array([word.replace("D", "E").replace("d", "e") for word in words], dtype=np.float64)
 
 
 def read_bt_settl(path):
-    """Read a ``.spec.7`` file: Å and log10 of flux, which may touch each other.
+    """Read a ``.spec.7`` file: Å and log10 of flux, in columns of fixed width.
 
-    Columns have fixed widths, and a minus sign can stand where a blank would; lines are in the
-    order in which the processors wrote them.
+    There may be a minus sign instead of a blank between two numbers. The lines are not sorted by
+    wavelength.
     """
     wavelength, flux = [], []
     with _open_text(path) as file:
         for line in file:
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
-            # A number, then the next one that begins with a sign or a blank.
+            # A number, then a number that starts with a sign or a blank.
             match = re.match(r"\s*([\d.]+(?:[DdEe][-+]?\d+)?)\s*([-+]?[\d.]+(?:[DdEe][-+]?\d+)?)",
                              line)  # fmt: skip
             if match is None:
-                raise ValueError(f"it has a line that is no wavelength and flux: {line[:40]!r}")
+                raise ValueError(f"it has a line without wavelength and flux: {line[:40]!r}")
             wavelength.append(match[1])
             flux.append(match[2])
-    # The documented offset of -8 gives erg s-1 cm-2 Å-1, so that none gives them per cm.
+    # With the documented offset of -8 the unit is erg s-1 cm-2 Å-1, without it erg s-1 cm-2 cm-1.
     return _numbers(wavelength), 10.0 ** _numbers(flux)
 
 
@@ -74,12 +77,12 @@ def read_sonora_bobcat(path):
     """Read a Sonora Bobcat file: two lines of header, then micron and erg s⁻¹ cm⁻² Hz⁻¹."""
     with _open_text(path) as file:
         columns = np.loadtxt(file, skiprows=2, usecols=(0, 1), ndmin=2)
-    wavelength = columns[:, 0] * _ANGSTROM_PER_MICRON
-    return wavelength, columns[:, 1] * _SPEED_OF_LIGHT / (wavelength / _ANGSTROM_PER_CM) ** 2
+    wavelength = columns[:, 0] * ANGSTROM_PER_MICRON
+    return wavelength, columns[:, 1] * SPEED_OF_LIGHT_ANGSTROM * ANGSTROM_PER_CM / wavelength**2
 
 
 def read_cooltlusty(path):
-    """Read a coolTLUSTY file: named columns, of which LAMBDA(mic) and FLAM (per Å) are taken."""
+    """Read a coolTLUSTY file: the columns LAMBDA(mic) and FLAM (per Å)."""
     with _open_text(path) as file:
         names = file.readline().split()
         rows = [line.split() for line in file if line.strip()]
@@ -88,11 +91,11 @@ def read_cooltlusty(path):
     except ValueError:
         raise ValueError(f"it has no columns LAMBDA(mic) and FLAM, only {names[:8]}") from None
     wavelength, flux = (_numbers([row[column] for row in rows]) for column in columns)
-    return wavelength * _ANGSTROM_PER_MICRON, flux * _ANGSTROM_PER_CM
+    return wavelength * ANGSTROM_PER_MICRON, flux * ANGSTROM_PER_CM
 
 
 def read_bosz(path):
-    """Read a BOSZ file of 2024: H and continuum, with wavelengths beside or in front of them."""
+    """Read a BOSZ file of 2024: H and continuum; wavelengths are in it or in a separate file."""
     with _open_text(path) as file:
         columns = np.loadtxt(file, ndmin=2)
     if columns.shape[1] >= 3:
@@ -102,42 +105,44 @@ def read_bosz(path):
         wavelength = _bosz_wavelength(path)
         if len(wavelength) != len(moment):
             raise ValueError(
-                f"it has {len(moment)} pixels and the wavelengths of its resolution are "
+                f"it has {len(moment)} pixels, but spectra of its resolution have "
                 f"{len(wavelength)}: it is cut short"
             )
-    return wavelength, 4.0 * np.pi * moment * _ANGSTROM_PER_CM
+    return wavelength, 4.0 * np.pi * moment * ANGSTROM_PER_CM
 
 
 def _bosz_wavelength(path):
-    """Wavelengths of a file's resolution, from the folder of `path` or above."""
-    resolution = re.search(r"_(r\d+)_resam", Path(path).name)[1]
-    name = f"bosz2024_wave_{resolution}.txt"
+    """Wavelengths for the resolution of a file, from its folder or one above."""
+    resolution = re.search(r"_(r\d+)_resam", Path(path).name)
+    if resolution is None:
+        raise ValueError("it has neither a column of wavelengths nor a resolution in its name")
+    name = f"bosz2024_wave_{resolution[1]}.txt"
     for folder in Path(path).absolute().parents[:4]:
         for candidate in (folder / name, folder / "wavelength_grids" / name):
             if candidate.is_file():
                 return read_bosz_axis(candidate)
     raise FileNotFoundError(
-        f"there is no {name} in the folder of {Path(path).name} or above it: spectra of this "
-        f"resolution need it."
+        f"there is no {name} in the folder of {Path(path).name} or above: it is needed for "
+        f"spectra of this resolution."
     )
 
 
 def read_bosz_axis(path):
-    """Read wavelengths in Å, once for all files; ValueError where they are damaged."""
+    """Read wavelengths in Å, once for all files; raise ValueError if they are damaged."""
     stat = os.stat(path)
     return _bosz_axis(str(path), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)
 def _bosz_axis(path, _changed, _size):
-    """Read wavelengths; the file's date and size make another version of it another entry."""
+    """Read wavelengths; date and size of the file are part of the key of the cache."""
     wavelength = np.loadtxt(path, ndmin=1)
     wavelength.flags.writeable = False
     return wavelength
 
 
 def bosz_path(parameters):
-    """Path of a file of resolution 50,000 on the server, below ``bosz2024``.
+    """Return the path of a file of resolution 50,000 on the server, below ``bosz2024``.
 
     Parameters
     ----------
@@ -147,7 +152,7 @@ def bosz_path(parameters):
     Returns
     -------
     str
-        With ``/`` between folders.
+        Path with ``/`` between folders.
 
     Examples
     --------
@@ -155,7 +160,7 @@ def bosz_path(parameters):
     >>> bosz_path(dict(teff=5000, logg=4.5, feh=0, alpha=0, carbon=0, microturbulence=2))
     'r50000/m+0.00/bosz2024_mp_t5000_g+4.5_m+0.00_a+0.00_c+0.00_v2_r50000_resam.txt.gz'
     """
-    # Atmospheres: MARCS, spherical for giants, below 8000 K, and ATLAS9 above.
+    # Model atmospheres: MARCS below 8000 K, spherical (ms) for giants, and ATLAS9 (ap) above.
     kind = "ap" if parameters["teff"] > 7750 else "mp" if parameters["logg"] > 3.0 else "ms"
     feh = f"m{parameters['feh'] + 0.0:+.2f}"
     return (
@@ -168,7 +173,7 @@ def bosz_path(parameters):
 def read_atlas9(path):
     """Read a table of the Castelli & Kurucz atlas: a column g00, g05, ... for each log g.
 
-    Columns of models that do not exist are zero, and left out.
+    Columns of zeros, for models that do not exist, are ignored.
     """
     from skphx.datasets._fits import open_fits
 
@@ -185,19 +190,19 @@ def read_atlas9(path):
         raise ValueError(f"it has no column WAVELENGTH, only {sorted(columns)}")
     wavelength = columns["wavelength"]
     return [
-        ({"logg": int(name[1:]) / 10.0}, wavelength, flux * _ANGSTROM_PER_CM)
+        ({"logg": int(name[1:]) / 10.0}, wavelength, flux * ANGSTROM_PER_CM)
         for name, flux in columns.items()
         if re.fullmatch(r"g\d\d", name) and flux.any()
     ]
 
 
 def _signed_tenths(text):
-    """Metallicity as ``m05`` or ``p05``: -0.5 or 0.5."""
+    """Convert a metallicity ``m05`` or ``p05`` to -0.5 or 0.5."""
     return (-1.0 if text[0] == "m" else 1.0) * float(text[1:]) / 10.0
 
 
 def _log_of_mks(text):
-    """Gravity in m s⁻² as log g in cgs, to the quarter: file names are rounded."""
+    """Convert a gravity in m s⁻² to log g in cgs; file names are rounded to 0.25 dex."""
     return round(4.0 * np.log10(100.0 * float(text))) / 4.0
 
 
@@ -226,7 +231,7 @@ LAYOUTS = (
         title="coolTLUSTY",
         reference="Lacy, B. & Burrows, A. (2023), ApJ 950, 8, doi:10.3847/1538-4357/acc8cb",
         pattern=r"T(?P<teff>\d+)_g(?P<logg>\d\.\d+)_Z(?P<feh>\d\.\d+)(?:_CDIFF[\de]+)?\.21",
-        # The metallicity is a factor there.
+        # The metallicity in the file name is linear.
         convert={"feh": lambda text: round(np.log10(float(text)), 2)},
         read=read_cooltlusty,
     ),

@@ -1,78 +1,86 @@
-"""The PHOENIX library: fetch_phoenix and load_phoenix."""
+"""fetch_phoenix and load_phoenix: the PHOENIX library."""
+
+import os
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+from sklearn.utils import Bunch
 
 from skphx.datasets._libraries import fetch_grid, load_grid
+from skphx.datasets._selection import AxisValues
 
 
 def fetch_phoenix(
-    teff=(2300.0, 12000.0),
-    logg=(2.0, 6.0),
-    feh=(-0.5, 0.0),
-    alpha=0.0,
-    wavelength=(8038.0, 12849.0),
+    teff: AxisValues = (2300.0, 12000.0),
+    logg: AxisValues = (2.0, 6.0),
+    feh: AxisValues = (-0.5, 0.0),
+    alpha: AxisValues = 0.0,
+    wavelength: ArrayLike | None = (8038.0, 12849.0),
     *,
-    data_home=None,
-    mirror=None,
-    n_jobs=4,
-    download_if_missing=True,
-    on_missing="warn",
-    n_retries=5,
-    delay=1.0,
-    dtype=np.float64,
-    verbose=0,
-):
+    data_home: str | os.PathLike[str] | None = None,
+    mirror: str | Sequence[str] | None = None,
+    n_jobs: int = 4,
+    download_if_missing: bool = True,
+    on_missing: Literal["warn", "raise", "ignore"] = "warn",
+    n_retries: int = 5,
+    delay: float = 1.0,
+    dtype: DTypeLike = np.float64,
+    verbose: int = 0,
+) -> Bunch:
     """Download PHOENIX spectra of high resolution, and load them.
 
-    The default is the grid of the paper: 1,314 spectra between 8038 and 12849 Å, some 8 GB to
-    download and 3.6 GB in memory (half of it with ``dtype=numpy.float32``).
+    The default is the grid of the paper: 1,314 spectra between 8038 and 12849 Å, about 8 GB to
+    download and 3.6 GB in memory (half of that with ``dtype=numpy.float32``).
 
     Parameters
     ----------
     teff : float, tuple (low, high) or list of float
-        Effective temperature in K: one node, all from low to high, or just these. The library
-        has 2300 to 7000 by 100 and 7200 to 12000 by 200.
+        Effective temperature in K: one value, all values from low to high, or a list of values.
+        The library has 2300 to 7000 in steps of 100, and 7200 to 12000 in steps of 200.
     logg : float, tuple (low, high) or list of float
-        Surface gravity in dex(cm s⁻²): 0 to 6 by 0.5.
+        Surface gravity in dex(cm s⁻²): 0 to 6 in steps of 0.5.
     feh : float, tuple (low, high) or list of float
-        [Fe/H] in dex: -4, -3, and -2 to 1 by 0.5.
+        [Fe/H] in dex: -4, -3, and -2 to 1 in steps of 0.5.
     alpha : float, tuple (low, high) or list of float
-        [α/Fe] in dex: -0.2 to 1.2 by 0.2; a column of `parameters` where it varies.
+        [α/Fe] in dex: -0.2 to 1.2 in steps of 0.2; a column of `parameters` if it varies.
     wavelength : tuple (low, high), array-like of shape (n_pixels,), or None
-        Keep the pixels from low to high in Å, both included; or interpolate linearly to these
-        pixels; or keep all, 500 to 55000 Å in vacuum, 1,569,128 pixels.
+        A tuple is a range in Å, both ends included. An array is the pixel centres in Å to which
+        all spectra are interpolated linearly. None keeps all pixels: 500 to 55000 Å in vacuum,
+        1,569,128 pixels.
     data_home : path or None
-        Folder of all downloads; None is ``$SKPHX_DATA``, or else ``~/skphx_data``.
+        Folder of all downloads; None is that of :func:`get_data_home`.
     mirror : str, sequence of str, or None
-        Address, or several to be tried in turn, of a folder ``HiResFITS``; None is the
-        library's own.
+        URL of a folder ``HiResFITS``, or several URLs that are tried in this order; None is
+        that of the library.
     n_jobs : int
-        Files downloaded at once.
+        Number of parallel downloads.
     download_if_missing : bool
-        False uses only what is there, and raises where a file is not.
+        Whether to download files. If False, a missing file is an error.
     on_missing : {"warn", "raise", "ignore"}
-        What to do where the server has no file of a node: the library has holes.
+        What to do if the server has no file for a node: the library is not complete.
     n_retries : int
-        Further attempts for a file that fails.
+        Number of further attempts after a failed download of a file.
     delay : float
-        Seconds before the first of them; doubled for each further one.
+        Delay in seconds before the first retry; doubled before each further one.
     dtype : {numpy.float64, numpy.float32}
         Type of the flux.
     verbose : int
-        Above 0, progress with bytes and time left.
+        Whether to show a progress bar with bytes and remaining time (above 0).
 
     Returns
     -------
     Bunch
-        With `spectra` of shape (n_spectra, n_pixels) in erg s⁻¹ cm⁻² cm⁻¹, `parameters` of
-        shape (n_spectra, 3), or 4 where alpha varies, `parameter_names`, `wavelength` of shape
+        Grid with `spectra` of shape (n_spectra, n_pixels) in erg s⁻¹ cm⁻² cm⁻¹, `parameters` of
+        shape (n_spectra, 3), or 4 if alpha varies, `parameter_names`, `wavelength` of shape
         (n_pixels,) in Å, `medium`, `units`, `missing`, `constants`, `provenance` and `DESCR`.
 
     Raises
     ------
     DownloadError
-        If files could not be had, after everything else has been downloaded: call it again,
-        and only those are asked for.
+        If downloads fail, after all other files have been downloaded. Repeat the call to
+        download only the missing files.
     LocalFileError
         If files could not be written: disk full, no permission.
     ValueError
@@ -85,8 +93,8 @@ def fetch_phoenix(
 
     See Also
     --------
-    load_phoenix : files that are on disk already, also of medium resolution.
-    fetch_grid : other libraries.
+    load_phoenix : Loads files on the disk, also of medium resolution.
+    fetch_grid : Downloads other libraries.
 
     References
     ----------
@@ -96,10 +104,10 @@ def fetch_phoenix(
     Examples
     --------
     >>> from skphx.datasets import fetch_phoenix
-    >>> fetch_phoenix(teff=[5050])  # asks no server: the node does not exist
+    >>> fetch_phoenix(teff=[5050])  # raises before any download
     Traceback (most recent call last):
         ...
-    ValueError: teff=5050 is no node of the library; the nearest are 5000 and 5100.
+    ValueError: teff=5050 is not a grid node; nearest: 5000, 5100.
     """
     return fetch_grid(
         "phoenix",
@@ -121,50 +129,50 @@ def fetch_phoenix(
 
 
 def load_phoenix(
-    folder,
+    folder: str | os.PathLike[str],
     *,
-    teff=None,
-    logg=None,
-    feh=None,
-    alpha=0.0,
-    wavelength=None,
-    on_missing="warn",
-    dtype=np.float64,
-    verbose=0,
-):
-    """Load PHOENIX spectra from files on disk, of high (HiRes) or medium resolution (MedRes).
+    teff: AxisValues = None,
+    logg: AxisValues = None,
+    feh: AxisValues = None,
+    alpha: AxisValues = 0.0,
+    wavelength: ArrayLike | None = None,
+    on_missing: Literal["warn", "raise", "ignore"] = "warn",
+    dtype: DTypeLike = np.float64,
+    verbose: int = 0,
+) -> Bunch:
+    """Load PHOENIX spectra of high (HiRes) or medium resolution (MedRes) from files on the disk.
 
     Parameters
     ----------
     folder : path
-        Where the files are, at any depth. HiRes files need
+        Folder of the files, which may be in subfolders. HiRes files need
         ``WAVE_PHOENIX-ACES-AGSS-COND-2011.fits`` in their folder or one above. MedRes archives
         (``...R10000FITS_Z-0.0.zip``, ``...A1FITS...``) must be unpacked, each resolution in a
-        folder of its own.
+        separate folder.
     teff, logg, feh, alpha : float, tuple (low, high), list of float, or None
-        One value, all from low to high, just these, or all that are there; in K, dex(cm s⁻²),
-        dex and dex. alpha is a column of `parameters` where it varies.
+        One value, all values from low to high, a list of values, or all values; in K,
+        dex(cm s⁻²), dex and dex. alpha is a column of `parameters` if it varies.
     wavelength : tuple (low, high), array-like of shape (n_pixels,), or None
-        Keep the pixels from low to high in Å, both included; or interpolate linearly to these
-        pixels; or keep all.
+        A tuple is a range in Å, both ends included. An array is the pixel centres in Å to which
+        all spectra are interpolated linearly. None keeps all pixels.
     on_missing : {"warn", "raise", "ignore"}
-        What to do where nodes of the full product of the parameters' values have no file.
+        What to do if there is no file for a node of the full product of the parameter values.
     dtype : {numpy.float64, numpy.float32}
         Type of the flux.
     verbose : int
-        Above 0, a progress bar over the files.
+        Whether to show a progress bar over the files (above 0).
 
     Returns
     -------
     Bunch
-        As :func:`fetch_phoenix`.
+        The grid, as for :func:`fetch_phoenix`.
 
     Raises
     ------
     FileNotFoundError
-        If there are no such files.
+        If there are no PHOENIX files.
     ValueError
-        If files are damaged, zero, or under a wrong name, each named with its fault.
+        If files are damaged, zero, or have a wrong name; the message lists them.
 
     Warns
     -----
@@ -177,7 +185,7 @@ def load_phoenix(
     >>> load_phoenix("no-such-folder")
     Traceback (most recent call last):
         ...
-    FileNotFoundError: folder no-such-folder does not exist; give the one of the files.
+    FileNotFoundError: folder no-such-folder does not exist; give the folder of the files.
     """
     return load_grid(
         "phoenix",

@@ -1,7 +1,7 @@
-"""The PHOENIX library of Husser et al. (2013): names, axes and files.
+"""Layout of the PHOENIX library of Husser et al. (2013): names, axes and files.
 
-HiRes files hold flux on a common axis of 1,569,128 wavelengths, which stands in a file of its
-own; MedRes files say in their header how wavelengths run.
+HiRes files have flux on a common axis of 1,569,128 wavelengths, which is in a separate file.
+MedRes files have the wavelength axis in their header.
 """
 
 import os
@@ -26,7 +26,7 @@ AXES = {
 
 
 def phoenix_path(parameters):
-    """Path of a HiRes file below ``HiResFITS``.
+    """Return the path of a HiRes file below ``HiResFITS``.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def phoenix_path(parameters):
     Returns
     -------
     str
-        With ``/`` between folder and file.
+        Path with ``/`` between folder and file.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def phoenix_path(parameters):
     'PHOENIX-ACES-AGSS-COND-2011/Z-0.0.Alpha=+0.20/lte05000-4.50-0.0.Alpha=+0.20.PHOENIX-...'
     """
     feh, alpha = parameters["feh"], parameters.get("alpha", 0.0)
-    # The library writes the Sun's metallicity as -0.0.
+    # Solar metallicity is -0.0 in the names of the library.
     composition = f"{feh:+.1f}" if feh else "-0.0"
     if alpha:
         composition += f".Alpha={alpha:+.2f}"
@@ -54,7 +54,7 @@ def phoenix_path(parameters):
 
 
 def read_phoenix(path):
-    """Wavelength (Å) and flux (erg s⁻¹ cm⁻² cm⁻¹) of a file, mapped and not yet read.
+    """Return wavelength (Å) and flux (erg s⁻¹ cm⁻² cm⁻¹) of a file; flux is memory-mapped.
 
     Parameters
     ----------
@@ -64,14 +64,14 @@ def read_phoenix(path):
     Returns
     -------
     wavelength, flux : ndarray of shape (n_pixels,)
-        As stored.
+        The stored values.
 
     Raises
     ------
     ValueError
-        If it is no such file, or does not fit its wavelengths.
+        If the file is not a PHOENIX file, or has another number of pixels than its wavelengths.
     FileNotFoundError
-        If a HiRes file's wavelengths are not there.
+        If the file with the wavelengths of a HiRes file does not exist.
     """
     from skphx.datasets._fits import mapped_image
 
@@ -84,21 +84,21 @@ def read_phoenix(path):
     if "CRVAL1" in header and "CDELT1" in header:
         pixels = np.arange(len(flux)) + 1.0 - header.get("CRPIX1", 1.0)
         wavelength = header["CRVAL1"] + header["CDELT1"] * pixels
-        # MedRes of constant resolving power runs in ln(wavelength / Å), 6 to 11.
+        # MedRes files of constant resolving power have an axis of ln(wavelength / Å), 6 to 11.
         return (np.exp(wavelength) if wavelength[0] < 100.0 else wavelength), flux
     if wavelength is None:
         raise FileNotFoundError(
-            f"there is no {WAVELENGTH_FILE} in the folder of {Path(path).name} or above it: HiRes "
-            f"files need it, download it from {_URL}."
+            f"there is no {WAVELENGTH_FILE} in the folder of {Path(path).name} or above it: it is "
+            f"needed for HiRes files; download it from {_URL}."
         )
     raise ValueError(
-        f"it has {len(flux)} pixels and the library's wavelengths are {len(wavelength)}: it is "
+        f"it has {len(flux)} pixels, but the spectra of the library have {len(wavelength)}: it is "
         f"cut short, or of another library"
     )
 
 
 def _common_wavelength(path):
-    """Wavelengths in Å of all HiRes files, from the folder of `path` or above; None without."""
+    """Wavelengths in Å of all HiRes files, from the folder of `path` or above, or None."""
     for folder in Path(path).absolute().parents[:4]:
         candidate = folder / WAVELENGTH_FILE
         if candidate.is_file():
@@ -107,25 +107,25 @@ def _common_wavelength(path):
 
 
 def read_axis(path):
-    """Read the common wavelengths in Å, once for all files; ValueError where they are damaged."""
+    """Read the common wavelengths in Å, once for all files; raise ValueError if damaged."""
     stat = os.stat(path)
     return _read_axis(str(path), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)
 def _read_axis(path, _changed, _size):
-    """Read the axis; the file's date and size make another version of it another entry."""
+    """Read the axis; date and size of the file are part of the key of the cache."""
     from skphx.datasets._fits import mapped_image
 
     wavelength = np.array(mapped_image(path)[0], dtype=np.float64)
     if wavelength.ndim != 1 or not (np.diff(wavelength) > 0).all() or not wavelength[0] > 0:
-        raise ValueError(f"{Path(path).name} holds no increasing wavelengths")
+        raise ValueError(f"the wavelengths in {Path(path).name} are not increasing")
     wavelength.flags.writeable = False
     return wavelength
 
 
 def phoenix_header(path):
-    """Parameters that a file's own header states: dict, empty where it states none."""
+    """Return the parameters in the header of a file: dict, empty if it has none."""
     from skphx.datasets._fits import mapped_image
 
     header = mapped_image(path)[1]

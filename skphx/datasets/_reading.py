@@ -1,46 +1,60 @@
-"""Many files as one grid: cut to the wanted wavelengths as they are read, and checked."""
+"""GridReader: read spectra of many files on one wavelength axis, and check them."""
+
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from skphx._validation import check_wavelength
+from skphx._domain import check_wavelength
 
-# Flux of a star is no less than exp(-50) of its peak redward of 2.9e6 Å K / Teff; a model's file
-# that is zero there was never filled, or was cut short and padded.
+# Redward of 2.9e6 Å K / Teff the flux of a star is at least exp(-50) of its maximum. A file with
+# zeros there is incomplete.
 _WIEN_TAIL = 2.9e6
 
 
+def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the type of the flux of a grid; raise ValueError unless float64 or float32."""
+    checked = np.dtype(dtype)
+    if checked not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise ValueError(f"dtype must be float64 or float32, got {checked}.")
+    return checked
+
+
 class GridReader:
-    """Collects spectra of one grid on one wavelength axis.
+    """Collect the spectra of a grid on one wavelength axis.
 
     Parameters
     ----------
     n_spectra : int
-        So many are expected.
+        Expected number of spectra.
     wavelength : tuple (low, high), ndarray of shape (n_pixels,), or None
-        Keep pixels from low to high in Å, both included; or interpolate linearly to these
-        pixels; or keep all.
+        A tuple is a range in Å, both ends included. An array is the pixel centres in Å to which
+        all spectra are interpolated linearly. None keeps all pixels.
     dtype : numpy.dtype
-        Of the flux.
+        Type of the flux.
     absolute : bool
-        Whether flux is physical, so that it is nowhere zero.
+        Whether the flux is physical, so that zeros are an error.
     """
 
     def __init__(self, n_spectra, wavelength, dtype, absolute):
-        self._range, self._target = None, None
+        self._range: tuple[float, float] | None = None
+        self._target: NDArray[np.float64] | None = None
         if isinstance(wavelength, tuple) and len(wavelength) == 2:
-            self._range = tuple(float(edge) for edge in wavelength)
-            if not self._range[1] > self._range[0]:
+            low, high = (float(edge) for edge in wavelength)
+            if not high > low:
                 raise ValueError(f"wavelength=(low, high) needs low < high, got {wavelength}.")
+            self._range = low, high
         elif wavelength is not None:
             self._target = check_wavelength(wavelength)
         self._n_spectra, self._dtype, self._absolute = n_spectra, dtype, absolute
-        self._source = None  # the wavelength array last seen, often one for all files
-        self._spectra, self.n_read = None, 0
+        self._source = None  # the last wavelength array, often the same for all files
+        self._spectra = np.empty((0, 0), dtype=dtype)
+        self.n_read = 0
         self.wavelength = self._target
 
     @property
     def spectra(self):
-        """Flux of what was added: ndarray of shape (n_read, n_pixels)."""
+        """Flux of the added spectra: ndarray of shape (n_read, n_pixels)."""
         return self._spectra[: self.n_read]
 
     def add(self, wavelength, flux, teff=None):
@@ -49,19 +63,19 @@ class GridReader:
         Parameters
         ----------
         wavelength, flux : array-like of shape (n_pixels,)
-            In Å, in any order; only what is wanted of them is read.
+            Wavelength in Å, in any order, and flux; only the needed pixels are read.
         teff : float or None
             Effective temperature in K, for the check.
 
         Raises
         ------
         ValueError
-            If the spectrum is damaged, or its pixels are not those of the others.
+            If the spectrum is damaged, or has other pixels than the spectra before.
         """
         if len(wavelength) != len(flux) or np.ndim(flux) != 1:
             raise ValueError(f"it has {len(wavelength)} wavelengths and {len(flux)} pixels")
         if wavelength is not self._source:
-            self._look_at(wavelength)
+            self._set_axis(wavelength)
         if self._order is not None:
             flux = np.asarray(flux)[self._order]
         flux = np.asarray(flux[self._keep], dtype=np.float64)
@@ -75,22 +89,22 @@ class GridReader:
             raise ValueError(
                 f"its {len(axis)} pixels are not those of the first spectrum "
                 f"({len(self.wavelength)}); pass wavelength as an array of pixel centres in Å, to "
-                f"which all are then interpolated"
+                f"which all spectra are interpolated"
             )
-        if self._spectra is None:
+        if self.n_read == 0:
             self._spectra = np.empty((self._n_spectra, len(flux)), dtype=self._dtype)
         elif self.n_read == len(self._spectra):
-            # Files of several spectra: more than files.
+            # More spectra than files, because files hold several spectra.
             self._spectra = np.concatenate([self._spectra, np.empty_like(self._spectra)])
         self._spectra[self.n_read] = flux
         self.n_read += 1
 
-    def _look_at(self, wavelength):
-        """Order of the pixels, and which of them to keep."""
+    def _set_axis(self, wavelength):
+        """Set the order of the pixels, and which of them to keep."""
         values = np.asarray(wavelength, dtype=np.float64)
         order = None
         if not (np.diff(values) > 0).all():
-            # Models computed on many processors are written in pieces; joints are repeated.
+            # Files written by many processors are not sorted, and may repeat wavelengths.
             _, order = np.unique(values, return_index=True)
             values = values[order]
         if not np.isfinite(values).all() or not len(values) or values[0] <= 0:
@@ -118,21 +132,21 @@ class GridReader:
 
 
 def check_spectrum(wavelength, flux, *, teff=None, absolute=True):
-    """Raise where a model spectrum cannot be whole.
+    """Raise if a model spectrum is damaged or incomplete.
 
     Parameters
     ----------
     wavelength, flux : ndarray of shape (n_pixels,)
-        Å, and flux in any unit.
+        Wavelength in Å, and flux in any unit.
     teff : float or None
         Effective temperature in K.
     absolute : bool
-        Whether flux is physical, so that zero means that it was never written.
+        Whether the flux is physical, so that zeros are an error.
 
     Raises
     ------
     ValueError
-        Saying what is wrong.
+        If a pixel is not finite, negative, or zero; the message says which.
     """
     bad = ~np.isfinite(flux)
     if bad.any():
@@ -158,7 +172,7 @@ def check_spectrum(wavelength, flux, *, teff=None, absolute=True):
 
 
 def check_header(layout, path, parameters):
-    """Raise where a file states other parameters than its name."""
+    """Raise if the parameters in the header of a file differ from those in its name."""
     if layout.header is None:
         return
     for name, stated in layout.header(path).items():

@@ -1,40 +1,45 @@
-"""Which nodes of a library are wanted, and which of those are not there."""
+"""Select nodes of a library, and report missing nodes."""
 
 import warnings
+from collections.abc import Sequence
 from itertools import product
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-# The order of columns; others follow as the library names them.
-_FIRST = ("teff", "logg", "feh")
+from skphx._domain import STELLAR_PARAMETERS
+
+#: Values of a parameter: one, a tuple (low, high), a list of values, or None for all.
+AxisValues = float | Sequence[float] | NDArray[Any] | None
 
 
 class MissingNodesWarning(UserWarning):
-    """Some nodes of a grid are not there; ``grid.missing`` lists them."""
+    """A grid has missing nodes; ``grid.missing`` lists them."""
 
 
 def chosen_values(wanted, values, name):
-    """Values of a library's axis that are wanted, in order.
+    """Return the selected values of an axis of a library, in increasing order.
 
     Parameters
     ----------
     wanted : None, float, tuple (low, high), or sequence of float
-        All; one; all from low to high, both included; or just these.
+        All values; one value; all from low to high, both included; or a list of values.
     values : sequence of float
-        What the library has.
+        Values of the library.
     name : str
-        Of the parameter, for the messages.
+        Name of the parameter, for the messages.
 
     Returns
     -------
     list of float
-        At least one.
+        At least one value.
 
     Raises
     ------
     ValueError
-        If none is in the range, or a value is none of the library's.
+        If there is no value in the range, or a value is not in the library.
 
     Examples
     --------
@@ -44,7 +49,7 @@ def chosen_values(wanted, values, name):
     >>> chosen_values([5000, 5050], [4900, 5000, 5100], "teff")
     Traceback (most recent call last):
         ...
-    ValueError: teff=5050 is no node of the library; the nearest are 5000 and 5100.
+    ValueError: teff=5050 is not a grid node; nearest: 5000, 5100.
     """
     values = np.unique(np.asarray(values, dtype=np.float64))
     if wanted is None:
@@ -54,8 +59,7 @@ def chosen_values(wanted, values, name):
         found = values[(values >= low) & (values <= high)]
         if not len(found):
             raise ValueError(
-                f"{name}=({low:g}, {high:g}) holds no node of the library, whose nodes are "
-                f"{_listed(values)}."
+                f"{name}=({low:g}, {high:g}) contains no grid node; nodes: {_listed(values)}."
             )
         return found.tolist()
     wanted = np.unique(np.atleast_1d(np.asarray(wanted, dtype=np.float64)))
@@ -64,14 +68,14 @@ def chosen_values(wanted, values, name):
         if distance.min() > 1e-6 * max(1.0, abs(value)):
             nearest = np.sort(values[np.argsort(distance, kind="stable")[:2]])
             raise ValueError(
-                f"{name}={value:g} is no node of the library; the nearest are "
-                f"{' and '.join(f'{number:g}' for number in nearest)}."
+                f"{name}={value:g} is not a grid node; nearest: "
+                f"{', '.join(f'{number:g}' for number in nearest)}."
             )
     return [float(values[np.abs(values - value).argmin()]) for value in wanted]
 
 
 def is_wanted(value, wanted):
-    """Whether a file's parameter is in a range, or one of some values."""
+    """Whether the parameter of a file is in a range, or in a list of values."""
     if wanted is None:
         return True
     if isinstance(wanted, tuple) and len(wanted) == 2:
@@ -80,40 +84,40 @@ def is_wanted(value, wanted):
 
 
 def check_ranges(ranges, known, name):
-    """Raise where a range is given for a parameter that a library does not have."""
+    """Raise if a range is not valid, or the library does not have its parameter."""
     for parameter, wanted in ranges.items():
         if parameter not in known:
             raise ValueError(
-                f"{parameter} is no parameter of the grid {name}, which has {', '.join(known)}."
+                f"{parameter} is not a parameter of the grid {name}, which has {', '.join(known)}."
             )
         usable = wanted is None or isinstance(wanted, Real | tuple | list | range | np.ndarray)
         if not usable:
             raise ValueError(
-                f"{parameter} must be a number, a tuple (low, high) or a list of nodes, got "
+                f"{parameter} must be a number, a tuple (low, high) or a list of numbers, got "
                 f"{wanted!r}."
             )
 
 
 def columns_of(nodes, always=()):
-    """Names of the columns of parameters, and those that are constant.
+    """Return the names of the columns of a grid, and the constant parameters.
 
     Parameters
     ----------
     nodes : list of dict
         Parameters of each spectrum.
     always : sequence of str
-        Names that are columns also where they do not vary.
+        Names that are columns even if they do not vary.
 
     Returns
     -------
     names : tuple of str
-        teff, logg, feh, and every other parameter that varies.
+        teff, logg, feh, and all other parameters that vary.
     constants : dict
-        The others.
+        The other parameters, with their values.
     """
     everything = list(dict.fromkeys(name for node in nodes for name in node))
     values = {name: {node.get(name) for node in nodes} for name in everything}
-    names = [name for name in _FIRST if name in values]
+    names = [name for name in STELLAR_PARAMETERS if name in values]
     constants = {}
     for name in everything:
         if name in names:
@@ -126,7 +130,7 @@ def columns_of(nodes, always=()):
 
 
 def missing_nodes(parameters):
-    """Nodes of the full product of the columns' values that are not among the rows."""
+    """Return the nodes of the full product of the columns' values that are not in the rows."""
     axes = [np.unique(column) for column in parameters.T]
     present = {tuple(row) for row in parameters.tolist()}
     absent = [node for node in product(*(axis.tolist() for axis in axes)) if node not in present]
@@ -134,7 +138,7 @@ def missing_nodes(parameters):
 
 
 def report_missing(missing, names, n_found, on_missing, why):
-    """Warn of missing nodes, or raise, as `on_missing` says."""
+    """Warn about missing nodes, or raise an error, depending on `on_missing`."""
     if not len(missing) or on_missing == "ignore":
         return
     shown = "; ".join(
@@ -144,7 +148,7 @@ def report_missing(missing, names, n_found, on_missing, why):
     others = f"; and {len(missing) - 5} more" if len(missing) > 5 else ""
     text = (
         f"{len(missing)} of {len(missing) + n_found} nodes are missing, because {why}: {shown}"
-        f"{others}. grid.missing lists them all; an emulator interpolates over them with "
+        f"{others}. All are in grid.missing; an emulator interpolates across them with "
         f"holes='interpolate'."
     )
     if on_missing == "raise":

@@ -1,24 +1,30 @@
-"""make_stellar_grid: spectra that behave like stars', made on the spot."""
+"""make_stellar_grid: generate a grid of stellar spectra."""
 
 from itertools import product
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import voigt_profile
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
-from skphx._units import FLUX_UNIT, blackbody_flux
-from skphx._validation import check_wavelength
+from skphx._domain import (
+    FLUX_UNIT,
+    PARAMETER_UNITS,
+    STELLAR_PARAMETERS,
+    blackbody_flux,
+    check_medium,
+    check_wavelength,
+)
 from skphx.datasets._line_physics import (
     SPECIES,
     gaussian_sigma,
     log_strength,
     lorentzian_gamma,
 )
+from skphx.datasets._medium import Medium
 
-PARAMETER_UNITS = {"teff": "K", "logg": "dex(cm / s2)", "feh": "dex"}
-
-# Kinds of the lines, over and over: every 20 lines hold the same mixture.
+# Species of the lines; the sequence is repeated every 20 lines.
 _MIXTURE = (
     *("neutral metal", "molecule", "ionised metal", "neutral metal", "strong ionised"),
     *("neutral metal", "molecule", "neutral metal", "hydrogen", "ionised metal"),
@@ -26,26 +32,26 @@ _MIXTURE = (
     *("neutral metal", "molecule", "neutral metal", "molecule", "neutral metal"),
 )
 
-# Broad lines come once per so many Å at most: more would leave no continuum.
+# Smallest mean distance of broad lines in Å: with more of them there would be no continuum.
 _BROAD_SPACING = {"hydrogen": 90.0, "strong neutral": 60.0, "strong ionised": 60.0}
 
-# Teff, log g and [Fe/H] of a star whose lines have a wider Gaussian than any in a grid.
+# Teff, log g and [Fe/H] of a star whose lines have a wider Gaussian part than those of any grid.
 _WIDEST_STAR = np.array([[12000.0], [1.0], [0.0]])
 
 # One line in six has a close neighbour.
-_BLENDED_SHARE = 1.0 / 6.0
+_BLENDED_FRACTION = 1.0 / 6.0
 
 _DESCR = """Generated grid of stellar spectra
 =================================
 
 {n_spectra} spectra of {n_pixels} pixels, {low:.6g} to {high:.6g} Å ({medium}), {n_lines} lines.
 
-Each spectrum is pi B_lambda(Teff) times a gently sloping continuum times exp(-tau). The optical
-depth tau is a sum of Voigt profiles: neutral and ionised metals and their strong lines, hydrogen,
-and molecules. Strengths follow excitation and ionisation (Boltzmann and Saha), the electron
+Each spectrum is pi B_lambda(Teff) times a smooth slope of the continuum times exp(-tau). The
+optical depth tau is a sum of Voigt profiles: lines of neutral and ionised metals, hydrogen and
+molecules. Strengths follow excitation and ionisation (Boltzmann and Saha), the electron
 pressure and the abundance; widths follow temperature, turbulence and pressure. Everything is
-smooth in Teff, log g and [Fe/H]. It is a test object: lines and wavelengths are drawn at random
-and belong to no real element.
+smooth in Teff, log g and [Fe/H]. The grid is for tests: the lines are random, and do not
+correspond to real elements.
 
 Flux is in erg s-1 cm-2 cm-1, as in PHOENIX.
 """
@@ -53,64 +59,65 @@ Flux is in erg s-1 cm-2 cm-1, as in PHOENIX.
 
 def make_stellar_grid(
     *,
-    teff=(4000.0, 4500.0, 5000.0, 5500.0, 6000.0),
-    logg=(3.5, 4.0, 4.5),
-    feh=(-0.5, 0.0, 0.5),
-    parameters=None,
-    wavelength=(8450.0, 8650.0),
-    n_pixels=4000,
-    n_lines=60,
-    broadening=4.0,
-    noise=0.0,
-    medium="vacuum",
-    random_state=0,
-    return_lines=False,
-):
-    r"""Generate a grid of spectra that behaves like one of stars.
+    teff: ArrayLike = (4000.0, 4500.0, 5000.0, 5500.0, 6000.0),
+    logg: ArrayLike = (3.5, 4.0, 4.5),
+    feh: ArrayLike = (-0.5, 0.0, 0.5),
+    parameters: ArrayLike | None = None,
+    wavelength: ArrayLike = (8450.0, 8650.0),
+    n_pixels: int = 4000,
+    n_lines: int = 60,
+    broadening: float = 4.0,
+    noise: float = 0.0,
+    medium: Medium = "vacuum",
+    random_state: int | np.random.RandomState | None = 0,
+    return_lines: bool = False,
+) -> Bunch:
+    r"""Generate a grid of spectra that are similar to those of stars.
 
     .. math:: F_\lambda = \pi B_\lambda(T_{\rm eff}) \, s(\lambda, T_{\rm eff}) \,
               \exp\Big(-\sum_i a_i V(\lambda - \lambda_i; \sigma_i, \gamma_i)\Big)
 
-    with a sloping continuum :math:`s`, and for each line an area :math:`a_i` and a Voigt profile
-    :math:`V` of unit area that change smoothly with Teff, log g and [Fe/H]. Lines of neutral
-    metals weaken with Teff, those of ions strengthen, and weaken with log g; molecules vanish in
-    hot stars and hydrogen grows broad wings; strong lines saturate; some lines are blended.
+    with the slope :math:`s` of the continuum, and for each line an area :math:`a_i` and a Voigt
+    profile :math:`V` of unit area, which change smoothly with Teff, log g and [Fe/H]. Lines of
+    neutral metals become weaker with Teff, those of ions stronger, and weaker with log g. Hot
+    stars have no molecules, and broad hydrogen lines. Strong lines saturate, and some lines are
+    blended.
 
     Parameters
     ----------
     teff, logg, feh : array-like
-        Nodes of the grid in K, dex(cm s⁻²) and dex. The grid is their product, Teff slowest.
-        The physics is meant for Teff from 2300 to 12000 K.
+        Values of the grid in K, dex(cm s⁻²) and dex. The grid is their product, in which Teff
+        changes most slowly. Teff should be from 2300 to 12000 K.
     parameters : array-like of shape (n_spectra, 3) or None
-        Teff, log g and [Fe/H] of each spectrum, in place of the product of nodes: for spectra
-        between the nodes, held out to test with.
+        Teff, log g and [Fe/H] of each spectrum, instead of the product of values: for test
+        spectra between the nodes.
     wavelength : tuple (start, stop) or array-like or Quantity of shape (n_pixels,)
         Pixel centres in Å.
     n_pixels : int
-        Number of pixels of a tuple (start, stop); an array brings its own.
+        Number of pixels if `wavelength` is a tuple; else not used.
     n_lines : int
         Number of lines in the range; 0 gives spectra without lines.
     broadening : float
-        Standard deviation in km/s of the Gaussian that stands for macroturbulence, rotation and
-        instrument; 4 is a resolving power of about 32,000.
+        Standard deviation in km/s of a Gaussian for macroturbulence, rotation and instrument;
+        4 is a resolving power of about 32,000.
     noise : float
         Standard deviation of white noise, relative to the continuum: 0.01 is S/N = 100.
     medium : {"vacuum", "air"}
-        Medium that the wavelengths, and so the drawn line centres, hold for.
+        Medium of the wavelengths, also of the line centres.
     random_state : int, RandomState instance or None
-        Seed of line list and noise. Equal seeds, wavelength ranges and `n_lines` give the same
-        lines, whatever the parameters, pixels and noise.
+        Seed of line list and noise. The lines depend only on the seed, the wavelength range and
+        `n_lines`, not on parameters, pixels and noise.
     return_lines : bool
-        Whether the true lines come too.
+        Whether to add the true lines and continua.
 
     Returns
     -------
     Bunch
-        With `spectra` of shape (n_spectra, n_pixels) in erg s⁻¹ cm⁻² cm⁻¹, `parameters` of
+        Grid with `spectra` of shape (n_spectra, n_pixels) in erg s⁻¹ cm⁻² cm⁻¹, `parameters` of
         shape (n_spectra, 3), `parameter_names`, `wavelength` of shape (n_pixels,) in Å,
         `medium`, `units` and `DESCR`. With ``return_lines=True`` also `continuum`
         of shape (n_spectra, n_pixels), the flux without lines, and `lines`, a Bunch with
-        `center` (Å), `species` and `excitation` (eV) of shape (n_lines,), in order of centre,
+        `center` (Å), `species` and `excitation` (eV) of shape (n_lines,), sorted by centre,
         and `area`, `sigma`, `gamma` (Å) of shape (n_spectra, n_lines).
 
     Raises
@@ -134,22 +141,19 @@ def make_stellar_grid(
     (1, 4000)
     """
     parameters = _check_parameters(parameters, teff, logg, feh)
+    n_expected = None
     if isinstance(wavelength, tuple) and len(wavelength) == 2:
-        check_scalar(n_pixels, "n_pixels", Integral, min_val=2)
+        n_expected = check_scalar(n_pixels, "n_pixels", Integral, min_val=2)
     elif wavelength is None:
-        raise ValueError(
-            "wavelength must be (start, stop) or the pixels' wavelengths in Å, got None."
-        )
-    else:
-        n_pixels = None
-    wavelength = check_wavelength(wavelength, n_pixels)
+        raise ValueError("wavelength must be (start, stop) or the pixel centres in Å, got None.")
+    wavelength = check_wavelength(wavelength, n_expected)
     if len(wavelength) < 2:
         raise ValueError(f"wavelength must have at least 2 pixels, got {len(wavelength)}.")
     check_scalar(n_lines, "n_lines", Integral, min_val=0)
     check_scalar(broadening, "broadening", Real, min_val=0)
     check_scalar(noise, "noise", Real, min_val=0)
-    check_medium(medium)
-    # Two streams: noise or the number of spectra must not move the lines.
+    check_medium(medium, required=True)
+    # Two seeds, so that the lines do not depend on noise and number of spectra.
     line_seed, noise_seed = check_random_state(random_state).randint(2**31 - 1, size=2)
 
     lines = _draw_lines(wavelength[0], wavelength[-1], n_lines, np.random.RandomState(line_seed))
@@ -180,28 +184,19 @@ def make_stellar_grid(
     return grid
 
 
-def check_medium(medium):
-    """Raise unless `medium` is "air" or "vacuum"."""
-    if medium not in ("air", "vacuum"):
-        raise ValueError(
-            f"medium must be 'air' or 'vacuum', what the wavelengths hold for, got {medium!r}; "
-            f"the two differ by 1.4 Å at 5000 Å, 3.5 Å at 12800 Å."
-        )
-
-
 def _check_parameters(parameters, teff, logg, feh):
-    """Parameters (n_spectra, 3): those given, else the product of the nodes."""
+    """Parameters (n_spectra, 3): the given ones, or the product of the values."""
     if parameters is None:
         nodes = []
-        for name, values in (("teff", teff), ("logg", logg), ("feh", feh)):
+        for name, values in zip(STELLAR_PARAMETERS, (teff, logg, feh), strict=True):
             values = np.atleast_1d(np.asarray(values, dtype=np.float64))
             if values.ndim != 1 or not len(values):
                 raise ValueError(
-                    f"{name} must be the grid's nodes, one-dimensional and not empty, got shape "
-                    f"{values.shape}."
+                    f"{name} must be the values of the grid, one-dimensional and not empty, got "
+                    f"shape {values.shape}."
                 )
             if len(np.unique(values)) != len(values):
-                raise ValueError(f"{name} must hold each node once, got {values.tolist()}.")
+                raise ValueError(f"{name} must hold each value once, got {values.tolist()}.")
             nodes.append(values)
         parameters = list(product(*nodes))
     parameters = np.array(parameters, dtype=np.float64)
@@ -211,14 +206,14 @@ def _check_parameters(parameters, teff, logg, feh):
             f"(n_spectra, 3), got shape {parameters.shape}."
         )
     if not np.isfinite(parameters).all():
-        raise ValueError("parameters must be finite, got NaN or infinity; remove those rows.")
+        raise ValueError("parameters must be finite, got NaN or infinity; remove these rows.")
     if (parameters[:, 0] <= 0).any():
         raise ValueError(f"teff must be positive, in K, got {parameters[:, 0].min()}.")
     return parameters
 
 
 def _draw_lines(low, high, n_lines, random):
-    """Line list sorted by centre; what does not depend on the star."""
+    """Line list sorted by centre: the properties that do not depend on the star."""
     kinds = []
     counts = dict.fromkeys(_BROAD_SPACING, 0)
     for i in range(n_lines):
@@ -230,14 +225,14 @@ def _draw_lines(low, high, n_lines, random):
                 counts[kind] += 1
         kinds.append(kind)
     center = random.uniform(low, high, n_lines)
-    # A neighbour at 1 to 6 parts in 100,000 (3 to 18 km/s) is within one or two widths.
-    n_blended = int(_BLENDED_SHARE * n_lines)
+    # A line at a distance of 3 to 18 km/s (1 to 6 parts in 100,000) is within one or two widths.
+    n_blended = int(_BLENDED_FRACTION * n_lines)
     if n_blended:
         chosen = random.permutation(n_lines)
         first, second = chosen[:n_blended], chosen[n_blended : 2 * n_blended]
         offset = random.uniform(1e-5, 6e-5, n_blended) * random.choice([-1.0, 1.0], n_blended)
         center[second] = np.clip(center[first] * (1.0 + offset), low, high)
-    # One draw a line for each property, whatever its kind, keeps the stream in step.
+    # The same number of draws for each line, so that lines do not depend on the species of others.
     unit = random.uniform(size=(3, n_lines))
     excitation, depth, scatter = np.empty((3, n_lines))
     for name, species in SPECIES.items():
@@ -273,10 +268,10 @@ def _line_shapes(lines, parameters, broadening):
             )
 
         strength, sigma[:, rows], gamma[:, rows] = strength_and_shape(*parameters.T)
-        # The same for every set of spectra, so that none depends on its neighbours.
+        # The same for all sets of spectra, so that a spectrum does not depend on the others.
         reach[rows] = 60.0 * strength_and_shape(*_WIDEST_STAR)[1][0]
         at_reference = strength_and_shape(*reference)
-        # The area that has the drawn optical depth at line centre in the reference star.
+        # The area for which the reference star has the drawn optical depth at line centre.
         area_there = 10.0 ** lines.reference_depth[rows] / voigt_profile(0.0, *at_reference[1:])
         area[:, rows] = area_there * 10.0 ** (strength - at_reference[0])
     return {"area": area, "sigma": sigma, "gamma": gamma, "reach": reach}
@@ -298,8 +293,8 @@ def _optical_depth(wavelength, lines):
     for i, center in enumerate(lines.center):
         offset = wavelength - center
         sigma, gamma = lines.sigma[:, i, np.newaxis], lines.gamma[:, i, np.newaxis]
-        # Exact within reach, 60 sigma. Further out two terms of the expansion in sigma are
-        # exact to 1e-6 of a wing that is weak there, at a tenth of the time.
+        # Exact within the reach of 60 sigma. Beyond it two terms of the expansion in sigma are
+        # precise to 1e-6 of the weak wing, and ten times faster.
         start, stop = np.searchsorted(offset, [-lines.reach[i], lines.reach[i]])
         profile = np.empty_like(depth)
         profile[:, start:stop] = voigt_profile(offset[start:stop], sigma, gamma)

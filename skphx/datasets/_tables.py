@@ -1,39 +1,49 @@
-"""A user's own grid: a table that names a file and its parameters in every row."""
+"""load_table_grid: load a grid from a table of files and their parameters."""
 
 import csv
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+from sklearn.utils import Bunch
 
-from skphx._files import inside
+from skphx._atomic_write import inside
+from skphx._domain import STELLAR_PARAMETERS, check_file
 from skphx.datasets._grid_arrays import as_grid
-from skphx.datasets._observed import load_spectrum
-from skphx.datasets._reading import GridReader
+from skphx.datasets._medium import Medium
+from skphx.datasets._reading import GridReader, check_dtype
 from skphx.datasets._selection import columns_of
-from skphx.datasets._stellar_grid import PARAMETER_UNITS
+from skphx.datasets._spectrum_files import load_spectrum
+
+if TYPE_CHECKING:
+    from astropy.units import UnitBase
 
 
 def load_table_grid(
-    table,
+    table: str | os.PathLike[str],
     *,
-    folder=None,
-    wavelength=None,
-    medium=None,
-    wavelength_unit=None,
-    dtype=np.float64,
-):
-    r"""Load a grid from a table of files, each of which :func:`load_spectrum` reads.
+    folder: str | os.PathLike[str] | None = None,
+    wavelength: ArrayLike | None = None,
+    medium: Medium | None = None,
+    wavelength_unit: "str | UnitBase | None" = None,
+    dtype: DTypeLike = np.float64,
+) -> Bunch:
+    r"""Load a grid from a table of files that :func:`load_spectrum` can read.
 
     Parameters
     ----------
     table : path
-        CSV file with a column ``file`` and one for each parameter, ``teff``, ``logg``, ``feh`` and
-        others.
+        CSV file with a column ``file`` and one column for each parameter: ``teff``, ``logg``,
+        ``feh`` and others.
     folder : path or None
-        Folder that the names of files start from; None is the table's own. They must stay in it.
+        Folder of the files; None is the folder of the table. Names that lead out of it are
+        refused.
     wavelength : tuple (low, high), array-like of shape (n_pixels,), or None
-        Keep the pixels from low to high in Å, both included; or interpolate linearly to these
-        pixels, which files need that have each their own; or keep all.
+        A tuple is a range in Å, both ends included. An array is the pixel centres in Å to which
+        all spectra are interpolated linearly; it is needed if the files have different pixels.
+        None keeps all pixels.
     medium : {"air", "vacuum"} or None
         As for :func:`load_spectrum`.
     wavelength_unit : str, astropy unit, or None
@@ -44,15 +54,15 @@ def load_table_grid(
     Returns
     -------
     Bunch
-        As all grids, see :mod:`skphx.datasets`.
+        The grid, see :mod:`skphx.datasets`.
 
     Raises
     ------
     FileNotFoundError
-        If the table is not there.
+        If the table does not exist.
     ValueError
-        If it lacks columns, names files outside of the folder, or files are damaged; each is
-        named.
+        If the table has missing columns or files outside the folder, or files are damaged (the
+        message lists them).
 
     Examples
     --------
@@ -70,17 +80,17 @@ def load_table_grid(
     >>> grid.spectra.shape, grid.parameters[:, 0].tolist()
     ((2, 10), [5000.0, 6000.0])
     """
-    table = Path(table)
+    table = check_file(table)
     rows = _read_rows(table)
     folder = table.parent if folder is None else Path(folder)
     paths = [inside(folder, row["file"]) for row in rows]
-    reader = GridReader(len(rows), wavelength, np.dtype(dtype), absolute=False)
+    reader = GridReader(len(rows), wavelength, check_dtype(dtype), absolute=False)
     damaged, media, units = [], set(), set()
     for row, path in zip(rows, paths, strict=True):
         try:
             star = load_spectrum(path, medium=medium, wavelength_unit=wavelength_unit)
             if star.flux.ndim != 1:
-                raise ValueError(f"it has {len(star.flux)} orders; a grid has one a spectrum")
+                raise ValueError(f"it has {len(star.flux)} orders; spectra of a grid have one")
             reader.add(star.wavelength, star.flux)
         except (ValueError, OSError) as error:
             damaged.append(f"{row['file']}: {error}")
@@ -93,7 +103,10 @@ def load_table_grid(
             f"{len(damaged)} of {len(rows)} files of {table.name} cannot be used:\n  {listed}"
         )
     if len(media) > 1:
-        raise ValueError(f"some files of {table.name} are in air and some in vacuum; convert one.")
+        raise ValueError(
+            f"some files of {table.name} have wavelengths in air and some in vacuum; convert them "
+            f"to one medium."
+        )
     nodes = [{name: row[name] for name in row if name != "file"} for row in rows]
     names, constants = columns_of(nodes)
     grid = as_grid(
@@ -111,19 +124,17 @@ def load_table_grid(
 
 
 def _read_rows(table):
-    """Rows of the table: dicts with the file's name and numbers."""
-    if not table.is_file():
-        raise FileNotFoundError(f"There is no file {table}: check the path.")
+    """Read the rows of the table: dicts with the name of the file, and numbers."""
     with open(table, newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file, skipinitialspace=True))
     columns = set(rows[0]) if rows else set()
-    missing = [name for name in ("file", *PARAMETER_UNITS) if name not in columns]
+    missing = [name for name in ("file", *STELLAR_PARAMETERS) if name not in columns]
     if missing:
         raise ValueError(
-            f"{table.name} needs columns file, {', '.join(PARAMETER_UNITS)}, and lacks "
-            f"{', '.join(missing)}; its first line must name the columns."
+            f"{table.name} needs columns file, {', '.join(STELLAR_PARAMETERS)}, and lacks "
+            f"{', '.join(missing)}; its first line must be the names of the columns."
         )
-    numbers = []
+    numbers: list[dict[str, Any]] = []
     for line, row in enumerate(rows, start=2):
         try:
             values = {name: float(row[name]) for name in row if name != "file"}

@@ -3,17 +3,13 @@
 ======================================  ==================================================
 what                                    where
 ======================================  ==================================================
-the emulator                            :class:`skphx.FluxEmulator`, ``emulator.py``
-what all emulators share                ``base.py``
-the scale that is interpolated          ``scale.py``
-spectra of the nodes as components      ``low_rank.py``
-which interpolation, by nodes left out  ``choice.py``
-the interpolation-error model           :class:`InterpolationError`, ``error.py``
-what normalisers took away              ``continua.py``
-parts of the wavelengths                ``pixels.py``
+the emulator                            :class:`skphx.FluxEmulator`, ``_emulator.py``
+base class of all emulators             ``_base.py``
+the curve-of-growth scale               ``_scale.py``
+low-rank spectra of the nodes           ``_low_rank.py``
+choice of the interpolation             ``_choice.py``
+the interpolation-error model           ``_error.py``
+continua that normalisers divided out   ``_continua.py``
+selection of pixels                     ``_pixels.py``
 ======================================  ==================================================
 """
-
-from skphx.flux.error import InterpolationError
-
-__all__ = ["InterpolationError"]

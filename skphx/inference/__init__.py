@@ -1,41 +1,40 @@
-"""From an observed spectrum to stellar parameters, their errors, and what to think of them.
+"""Stellar parameters of observed spectra, with errors and flags.
 
-:class:`~skphx.StellarParameterEstimator` puts these together: boxes and priors, templates for
-where to begin, minimisation, conclusions, and emulators compiled for surveys.
+:class:`~skphx.StellarParameterEstimator` combines these modules:
+
+=========================================  ==================================================
+what                                       where
+=========================================  ==================================================
+the estimator                              ``_estimator.py``
+`predict`: spectra on the grid's pixels    ``_predict.py``
+`infer`: observed stars                    ``_infer.py``
+settings of the forward model              ``_observation_model.py``
+bounds and priors                          ``_bounds_and_priors.py``
+flux and derivatives of any emulator       ``_emulation.py``
+low-rank surrogate of an emulator          ``_surrogate.py``
+weights of the pixels                      ``_pixel_weights.py``
+chi² and posterior of observed spectra     ``_likelihood.py``
+starting points                            ``_starting_points.py``
+minimisation                               ``_minimisation.py``, ``_gauss_newton.py``
+errors, flags and evidence                 ``_errors_and_flags.py``
+the emulator's part of the errors          ``_emulator_covariance.py``
+samples of the posterior                   ``_sampling.py``
+results                                    ``_result.py``
+comparison of emulators                    ``_comparison.py``
+emulators compiled for an instrument       ``_compiling.py``
+=========================================  ==================================================
 """
 
-from skphx.inference.boxes import (
-    boxes_around,
-    priors_around,
-    resolve_boxes,
-    resolve_observed_priors,
-    resolve_priors,
-)
-from skphx.inference.comparison import Comparison, compare_emulators
-from skphx.inference.compiling import compile_emulator
-from skphx.inference.observation_model import ObservationModel
-from skphx.inference.refinement import Refinement, refine
-from skphx.inference.result import FLAGS, InferenceResult
-from skphx.inference.sampling import PosteriorSampler
-from skphx.inference.search import draw_points, gp_search
-from skphx.inference.stars import infer_stars
+from skphx.inference._bounds_and_priors import boxes_around, priors_around
+from skphx.inference._comparison import compare_emulators
+from skphx.inference._observation_model import ObservationModel
+from skphx.inference._result import FLAGS, InferenceResult
 
 __all__ = [
     "FLAGS",
-    "Comparison",
     "InferenceResult",
     "ObservationModel",
-    "PosteriorSampler",
-    "Refinement",
     "boxes_around",
     "compare_emulators",
-    "compile_emulator",
-    "draw_points",
-    "gp_search",
-    "infer_stars",
     "priors_around",
-    "refine",
-    "resolve_boxes",
-    "resolve_observed_priors",
-    "resolve_priors",
 ]

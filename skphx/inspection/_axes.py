@@ -1,8 +1,8 @@
-"""Axes to draw on, and the labels of stellar parameters and line quantities."""
+"""Axes to draw on, and labels of stellar parameters and line quantities."""
 
 import numpy as np
 
-# Mathematical symbol and unit of what the axes show.
+# Symbol and unit of each parameter.
 _PARAMETERS = {
     "teff": (r"$T_\mathrm{eff}$", "K"),
     "logg": (r"$\log\,g$", ""),
@@ -21,12 +21,12 @@ _QUANTITIES = {
 }
 WAVELENGTH = "wavelength (Å)"
 FLUX = "normalised flux"
-# Where a grid or a line has nothing to show.
+# Colour of points without a node or without the line.
 ABSENT = "0.85"
 
 
 def import_pyplot():
-    """Return ``matplotlib.pyplot``, or say how to get it."""
+    """Return ``matplotlib.pyplot``, or raise an error that says how to install it."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
@@ -36,28 +36,28 @@ def import_pyplot():
     return pyplot
 
 
-def single_axes(ax, **figure_options):
-    """Return the axes given, or new ones on a new figure."""
+def single_axes(ax, *, figsize):
+    """Return the given axes, or axes of a new figure."""
     if ax is None:
-        _, ax = import_pyplot().subplots(layout="constrained", **figure_options)
+        _, ax = import_pyplot().subplots(layout="constrained", figsize=figsize)
     return ax
 
 
-def panels(ax, n_rows, n_columns, *, figsize, sharex=False, sharey=False, **grid_options):
+def panels(ax, n_rows, n_columns, *, figsize, sharex=False, **grid_options):
     """Divide the place of given axes, or a new figure, into panels.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
-        Axes whose place is divided; they are hidden. None makes a figure.
+        Axes whose place is divided, and which are then hidden; None makes a figure.
     n_rows, n_columns : int
         Numbers of panels.
     figsize : tuple of two floats
         Size of a new figure, inches.
-    sharex, sharey : bool or {"row", "col"}
-        As of ``Figure.subplots``.
+    sharex : bool or "col"
+        As in ``Figure.subplots``.
     **grid_options
-        Ratios and spaces, as of matplotlib's GridSpec.
+        Ratios of widths and heights, as in matplotlib's GridSpec.
 
     Returns
     -------
@@ -76,12 +76,13 @@ def panels(ax, n_rows, n_columns, *, figsize, sharex=False, sharey=False, **grid
         place = ax.get_subplotspec()
         if place is None:
             raise ValueError(
-                "ax must come from plt.subplots or Figure.add_subplot, so that its place can be "
-                "divided into panels, got axes placed by hand; pass such axes, or ax=None."
+                "ax must come from plt.subplots or Figure.add_subplot, because its place is "
+                "divided into panels, got axes without a subplot position; pass other axes, or "
+                "ax=None."
             )
         ax.set_axis_off()
         grid = place.subgridspec(n_rows, n_columns, **grid_options)
-    return grid.subplots(sharex=sharex, sharey=sharey, squeeze=False)
+    return grid.subplots(sharex=sharex, squeeze=False)
 
 
 def symbol(name):
@@ -90,47 +91,47 @@ def symbol(name):
 
 
 def unit(name):
-    """Return the unit of a stellar parameter; empty for dex and for what is not known."""
+    """Return the unit of a stellar parameter; empty for dex and unknown parameters."""
     return _PARAMETERS.get(name, (name, ""))[1]
 
 
 def axis_label(name):
-    """Symbol of a stellar parameter with its unit."""
+    """Return the symbol of a stellar parameter with its unit."""
     return f"{symbol(name)} ({unit(name)})" if unit(name) else symbol(name)
 
 
 def quantity_label(name):
-    """Label of one of a line's four numbers."""
+    """Return the label of a line parameter."""
     return _QUANTITIES[name]
 
 
 def format_value(name, value):
-    """One parameter of a star, as in ``log g = 4.5``."""
-    # Abundances are relative to the Sun and carry their sign.
+    """Return one parameter of a star as text, such as ``log g = 4.5``."""
+    # Abundances relative to the Sun are written with their sign.
     digits = "+.2f" if name in ("feh", "alpha") and value else ".6g"
     suffix = f" {unit(name)}" if unit(name) else ""
     return f"{symbol(name)} = {value:{digits}}{suffix}"
 
 
 def format_star(names, values):
-    """All parameters of a star in a line."""
+    """Return all parameters of a star as text."""
     return ", ".join(format_value(*pair) for pair in zip(names, values, strict=True))
 
 
 def label_lines(ax, centers, texts):
-    """Write a text above each line, standing, and spread so that none covers another.
+    """Write a vertical text above each line, without overlaps.
 
     Parameters
     ----------
     ax : Axes
-        With its final limits of x.
+        Axes with their final x limits.
     centers : array-like of shape (n_lines,)
         Wavelengths in Å.
     texts : sequence of str
-        What to write.
+        The texts.
     """
     low, high = ax.get_xlim()
-    # A standing letter of small print is as wide as this part of a usual panel.
+    # A vertical text of small font is as wide as this part of a usual panel.
     gap = 0.025 * (high - low)
     places = spread(centers, gap, low + 0.5 * gap, high - 0.5 * gap)
     for center, place, text in zip(centers, places, texts, strict=True):
@@ -149,21 +150,21 @@ def label_lines(ax, centers, texts):
 
 
 def spread(centers, gap, low, high):
-    """Move places as little as needed until neighbours are a gap apart.
+    """Move positions as little as possible until neighbours are a gap apart.
 
     Parameters
     ----------
     centers : array-like of shape (n_places,)
-        Wanted places.
+        Preferred positions.
     gap : float
-        Least distance; less where they would not all fit.
+        Least distance; it is reduced if the positions do not fit between the limits.
     low, high : float
         Limits.
 
     Returns
     -------
     ndarray of shape (n_places,)
-        Places in the order given.
+        Positions, in the given order.
     """
     centers = np.asarray(centers, dtype=np.float64)
     n_places = len(centers)
@@ -171,11 +172,11 @@ def spread(centers, gap, low, high):
         return centers
     gap = min(gap, (high - low) / n_places)
     order = np.argsort(centers, kind="stable")
-    # Without the room that neighbours need, order alone is left: a monotone fit.
-    room = gap * np.arange(n_places)
+    # After subtraction of the gaps, the only condition is the order: an isotonic regression.
+    gaps = gap * np.arange(n_places)
     from sklearn.isotonic import isotonic_regression
 
-    fitted = isotonic_regression(centers[order] - room, y_min=low, y_max=high - room[-1])
+    fitted = isotonic_regression(centers[order] - gaps, y_min=low, y_max=high - gaps[-1])
     places = np.empty(n_places)
-    places[order] = fitted + room
+    places[order] = fitted + gaps
     return places

@@ -1,14 +1,22 @@
-"""BetweenNodesDisplay: a line at two nodes, and emulated between them."""
+"""BetweenNodesDisplay: a spectrum at two nodes, and emulated between them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from skphx._validation import check_wavelength
+from skphx._domain import check_wavelength
+from skphx.flux._base import SpectralEmulator
 from skphx.inspection._axes import FLUX, WAVELENGTH, format_star, single_axes
 from skphx.inspection._lines import column_of, in_window
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 class BetweenNodesDisplay:
-    """Emulated spectrum at a point, with the two nodes between which it lies.
+    """Emulated spectrum at a point, and the spectra of the nodes on either side.
 
     Parameters
     ----------
@@ -42,38 +50,51 @@ class BetweenNodesDisplay:
     3
     """
 
-    def __init__(self, wavelength, flux, parameters, parameter_names):
+    def __init__(
+        self,
+        wavelength: ArrayLike,
+        flux: ArrayLike,
+        parameters: ArrayLike,
+        parameter_names: Sequence[str],
+    ) -> None:
         self.wavelength = check_wavelength(wavelength)
         self.flux = np.asarray(flux, dtype=np.float64)
         self.parameters = np.asarray(parameters, dtype=np.float64)
         self.parameter_names = tuple(parameter_names)
         if self.flux.shape != (3, len(self.wavelength)) or len(self.parameters) != 3:
             raise ValueError(
-                f"flux and parameters must hold three rows, node, point, node, of "
+                f"flux and parameters must hold three rows (node, point, node), and flux "
                 f"{len(self.wavelength)} pixels, got shapes {self.flux.shape} and "
                 f"{self.parameters.shape}."
             )
 
     @classmethod
-    def from_estimator(cls, emulator, parameters, *, along="teff", window=None):
+    def from_estimator(
+        cls,
+        emulator: SpectralEmulator,
+        parameters: ArrayLike,
+        *,
+        along: str = "teff",
+        window: tuple[float, float] | None = None,
+    ) -> Self:
         """Evaluate a fitted emulator at a point and at the nodes on either side of it.
 
         Parameters
         ----------
-        emulator : LineManifoldRegressor
-            Fitted.
+        emulator : FluxEmulator or LineManifoldRegressor
+            Fitted emulator.
         parameters : array-like of shape (n_parameters,)
             The point, such as the Sun: ``(5772, 4.44, 0.0)``.
         along : str
-            Parameter along which the two nodes differ; in the others they have the grid's
-            value nearest to the point.
+            Parameter in which the two nodes differ. In the other parameters they have the value
+            of the grid nearest to the point.
         window : tuple of two floats, or None
-            Ends of the wavelengths to draw, in Å; None draws all.
+            First and last wavelength to draw, Å; None is the whole range.
 
         Returns
         -------
         BetweenNodesDisplay
-            Not drawn yet.
+            A display, not drawn.
 
         Raises
         ------
@@ -98,13 +119,13 @@ class BetweenNodesDisplay:
         flux = emulator.predict(rows)[:, mask]
         return cls(emulator.wavelength_[mask], flux, rows, grid.parameter_names)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the three spectra.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; None makes a figure.
+            Axes to draw on; None makes a figure.
 
         Returns
         -------
@@ -117,7 +138,7 @@ class BetweenNodesDisplay:
             If matplotlib is not installed.
         """
         ax = single_axes(ax, figsize=(6.4, 4.2))
-        styles = (
+        styles: tuple[dict[str, Any], ...] = (
             {"color": "C0", "linestyle": "--", "linewidth": 1.2},
             {"color": "black", "linewidth": 1.6},
             {"color": "C1", "linestyle": "--", "linewidth": 1.2},

@@ -1,9 +1,17 @@
-"""EmulatorErrorDisplay: how far emulated spectra are from true ones, over the grid."""
+"""EmulatorErrorDisplay: error of emulated spectra, over the grid."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from skphx.flux._base import SpectralEmulator
 from skphx.inspection._axes import axis_label, panels
 from skphx.metrics import flux_rms
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class EmulatorErrorDisplay:
@@ -14,11 +22,11 @@ class EmulatorErrorDisplay:
     parameters : array-like of shape (n_spectra, n_parameters)
         Stellar parameters of the test spectra.
     rms : array-like of shape (n_spectra,)
-        Root mean square of emulated minus true flux of each.
+        Rms of emulated minus true flux of each spectrum.
     parameter_names : sequence of str
         Names of the columns.
     nodes : array-like of shape (n_nodes, n_parameters), or None
-        Nodes of the emulator, to be marked.
+        Nodes of the emulator, to mark.
 
     Attributes
     ----------
@@ -38,7 +46,14 @@ class EmulatorErrorDisplay:
     array([0.   , 0.071])
     """
 
-    def __init__(self, parameters, rms, parameter_names, *, nodes=None):
+    def __init__(
+        self,
+        parameters: ArrayLike,
+        rms: ArrayLike,
+        parameter_names: Sequence[str],
+        *,
+        nodes: ArrayLike | None = None,
+    ) -> None:
         self.parameters = np.asarray(parameters, dtype=np.float64)
         self.rms = np.asarray(rms, dtype=np.float64)
         self.parameter_names = tuple(parameter_names)
@@ -51,30 +66,38 @@ class EmulatorErrorDisplay:
             )
 
     @classmethod
-    def from_estimator(cls, emulator, X, y):
+    def from_estimator(cls, emulator: SpectralEmulator, X: ArrayLike, y: ArrayLike) -> Self:
         """Emulate test spectra.
 
         Parameters
         ----------
-        emulator : LineManifoldRegressor
-            Fitted.
+        emulator : FluxEmulator or LineManifoldRegressor
+            Fitted emulator.
         X : array-like of shape (n_spectra, n_parameters)
             Stellar parameters of spectra that the emulator was not fitted on.
         y : array-like of shape (n_spectra, n_pixels)
-            Those spectra, as they are given to fit.
+            Their spectra, in the form that `fit` takes.
 
         Returns
         -------
         EmulatorErrorDisplay
-            Not drawn yet.
+            A display, not drawn.
         """
         rms = flux_rms(emulator.normalize(y, X), emulator.predict(X), per_spectrum=True)
         grid = emulator.grid_
         return cls(X, rms, grid.parameter_names, nodes=grid.nodes)
 
     @classmethod
-    def from_predictions(cls, parameters, y_true, y_pred, *, parameter_names, nodes=None):
-        """Compare spectra that are there already.
+    def from_predictions(
+        cls,
+        parameters: ArrayLike,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        *,
+        parameter_names: Sequence[str],
+        nodes: ArrayLike | None = None,
+    ) -> Self:
+        """Compare emulated spectra with true ones.
 
         Parameters
         ----------
@@ -85,26 +108,26 @@ class EmulatorErrorDisplay:
         parameter_names : sequence of str
             Names of the columns.
         nodes : array-like of shape (n_nodes, n_parameters), or None
-            Nodes of the emulator, to be marked.
+            Nodes of the emulator, to mark.
 
         Returns
         -------
         EmulatorErrorDisplay
-            Not drawn yet.
+            A display, not drawn.
         """
         rms = flux_rms(y_true, y_pred, per_spectrum=True)
         return cls(parameters, rms, parameter_names, nodes=nodes)
 
-    def plot(self, ax=None, *, x="teff", y="logg"):
-        """Draw the error against each parameter, and over two of them.
+    def plot(self, ax: "Axes | None" = None, *, x: str = "teff", y: str = "logg") -> Self:
+        """Draw the error against each parameter, and a map over two parameters.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; its place is divided into panels. None makes a figure.
+            Axes whose place is divided into panels; None makes a figure.
         x, y : str
-            Parameters of the map; where several spectra share a place in it, their largest
-            error is shown. A name that is not there leaves the map out.
+            Parameters of the map. Where several spectra have the same position, the largest
+            error is on top. If one of the names is unknown, there is no map.
 
         Returns
         -------
@@ -142,7 +165,7 @@ class EmulatorErrorDisplay:
     def _draw_map(self, ax, x, y):
         if self.nodes is not None:
             ax.plot(*self.nodes[:, [x, y]].T, "+", color="0.6", markersize=5, zorder=0)
-        # The largest last, so that it lies on top.
+        # The largest error is drawn last, on top.
         order = np.argsort(self.rms)
         dots = ax.scatter(
             *self.parameters[order][:, [x, y]].T,

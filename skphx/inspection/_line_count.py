@@ -1,9 +1,17 @@
-"""LineCountDisplay: how many lines each node has."""
+"""LineCountDisplay: the number of lines of each node."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from skphx.inspection._axes import ABSENT, axis_label, format_value, single_axes
 from skphx.inspection._lines import column_of, line_cloner, line_depths, lines_at, slice_points
+from skphx.lines._base_emulator import LineEmulator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class LineCountDisplay:
@@ -14,11 +22,11 @@ class LineCountDisplay:
     x_values, y_values : array-like of shape (n_x,) and (n_y,)
         Values of the two parameters at the nodes, increasing.
     counts : array-like of shape (n_y, n_x)
-        Number of lines; NaN where the grid has no node.
+        Number of lines; NaN if the grid has no such node.
     x, y : str
         Names of the two parameters.
     title : str or None
-        Where the slice is.
+        Other parameters of the slice.
 
     Attributes
     ----------
@@ -42,7 +50,16 @@ class LineCountDisplay:
     '[Fe/H] = 0'
     """
 
-    def __init__(self, x_values, y_values, counts, *, x="teff", y="logg", title=None):
+    def __init__(
+        self,
+        x_values: ArrayLike,
+        y_values: ArrayLike,
+        counts: ArrayLike,
+        *,
+        x: str = "teff",
+        y: str = "logg",
+        title: str | None = None,
+    ) -> None:
         self.x_values = np.asarray(x_values, dtype=np.float64)
         self.y_values = np.asarray(y_values, dtype=np.float64)
         self.counts = np.asarray(counts, dtype=np.float64)
@@ -51,31 +68,39 @@ class LineCountDisplay:
         self.title = title
 
     @classmethod
-    def from_estimator(cls, emulator, *, x="teff", y="logg", at=None, min_depth=0.005):
+    def from_estimator(
+        cls,
+        emulator: LineEmulator,
+        *,
+        x: str = "teff",
+        y: str = "logg",
+        at: Mapping[str, float] | None = None,
+        min_depth: float = 0.005,
+    ) -> Self:
         """Count the lines of a fitted emulator.
 
         Parameters
         ----------
         emulator : LineManifoldRegressor
-            Fitted.
+            Fitted emulator.
         x, y : str
-            Parameters along which the slice extends.
+            Parameters of the slice.
         at : dict or None
-            Values of the other parameters, such as ``{"feh": 0.0}``; the nearest nodes are
-            taken, or those in the middle where nothing is said.
+            Values of the other parameters, such as ``{"feh": 0.0}``; the nearest values of the
+            nodes are used. Parameters that are not given have their middle value.
         min_depth : float
-            Least depth of a line alone at its centre, in units of the continuum. In a grown
-            list a line fades and is nowhere missing; this says from when it counts.
+            Least depth at the centre of a line that is counted, without other lines, in units
+            of the continuum. LineManifoldRegressor has every line at every node, with any depth.
 
         Returns
         -------
         LineCountDisplay
-            Not drawn yet.
+            A display, not drawn.
 
         Raises
         ------
         ValueError
-            If a parameter is unknown, or fixed and drawn at once.
+            If a parameter is unknown, or both held and drawn.
         """
         x_values, y_values, points = slice_points(emulator, x, y, at)
         lines = lines_at(emulator, points)
@@ -90,13 +115,13 @@ class LineCountDisplay:
         )
         return cls(x_values, y_values, counts, x=x, y=y, title=title or None)
 
-    def plot(self, ax=None):
-        """Draw the counts as tiles, one a node.
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Draw the counts as coloured tiles, one for each node.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; None makes a figure.
+            Axes to draw on; None makes a figure.
 
         Returns
         -------

@@ -1,8 +1,12 @@
 """LineTableDisplay: the strongest lines of a window, in the spectrum and as a table."""
 
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
-from skphx._validation import check_wavelength
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skphx._domain import check_wavelength
 from skphx.inspection._axes import FLUX, WAVELENGTH, format_star, label_lines, panels
 from skphx.inspection._lines import (
     in_window,
@@ -11,9 +15,13 @@ from skphx.inspection._lines import (
     line_widths,
     lines_at,
 )
-from skphx.lines.profile import total_fwhm
+from skphx.lines._base_emulator import LineEmulator
+from skphx.lines._profile import total_fwhm
 
-#: Columns of the table, and how they are printed.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Columns of the printed table: field, heading and format.
 _COLUMNS = (
     ("line", "line", "{:d}"),
     ("name", "name", "{}"),
@@ -25,7 +33,7 @@ _COLUMNS = (
 
 
 class LineTableDisplay:
-    """Strongest lines of a window: marked in the spectrum, and listed below it.
+    """Strongest lines of a window, marked in the spectrum and listed below the spectrum.
 
     Parameters
     ----------
@@ -35,10 +43,10 @@ class LineTableDisplay:
         Normalised flux.
     table : structured ndarray of shape (n_lines,)
         The lines in the order of wavelength: ``line`` (number in the list), ``name``,
-        ``center`` (Å), ``depth`` (of the line alone, in units of the continuum), ``width``
-        (equivalent width of the line alone, mÅ) and ``fwhm`` (Å).
+        ``center`` (Å), ``depth`` (in units of the continuum), ``width`` (equivalent width, mÅ)
+        and ``fwhm`` (Å). Depth and width are those of the line without other lines.
     title : str or None
-        The point.
+        Stellar parameters.
 
     Attributes
     ----------
@@ -51,7 +59,7 @@ class LineTableDisplay:
 
     See Also
     --------
-    skphx.lines.LineTable.to_pandas : all lines of cloned spectra as a DataFrame.
+    skphx.lines.LineTable.to_pandas : all fitted lines of spectra as a DataFrame.
 
     Examples
     --------
@@ -60,7 +68,7 @@ class LineTableDisplay:
     >>> from skphx.inspection import LineTableDisplay
     >>> grid = make_stellar_grid(teff=(5000, 6000), logg=(4.0, 5.0), feh=(0.0,), n_pixels=500,
     ...                          n_lines=10, return_lines=True)
-    >>> cloner = VoigtCloner(wavelength=grid.wavelength, n_epochs=10)
+    >>> cloner = VoigtCloner(wavelength=grid.wavelength, max_iter=10)
     >>> emulator = LineManifoldRegressor(cloner)
     >>> emulator = emulator.fit(grid.parameters, grid.spectra / grid.continuum)
     >>> display = LineTableDisplay.from_estimator(emulator, (5500, 4.5, 0.0), n_lines=3)
@@ -70,34 +78,49 @@ class LineTableDisplay:
     3
     """
 
-    def __init__(self, wavelength, flux, table, *, title=None):
+    def __init__(
+        self,
+        wavelength: ArrayLike,
+        flux: ArrayLike,
+        table: NDArray[Any],
+        *,
+        title: str | None = None,
+    ) -> None:
         self.wavelength = check_wavelength(wavelength)
         self.flux = np.asarray(flux, dtype=np.float64)
         self.table = table
         self.title = title
 
     @classmethod
-    def from_estimator(cls, emulator, parameters, *, window=None, n_lines=10, names=None):
-        """Interpolate the lines of a fitted emulator at a point.
+    def from_estimator(
+        cls,
+        emulator: LineEmulator,
+        parameters: ArrayLike,
+        *,
+        window: tuple[float, float] | None = None,
+        n_lines: int = 10,
+        names: Sequence[str] | None = None,
+    ) -> Self:
+        """Take the strongest lines of a fitted emulator at a point.
 
         Parameters
         ----------
         emulator : LineManifoldRegressor
-            Fitted.
+            Fitted emulator.
         parameters : array-like of shape (n_parameters,)
-            The point.
+            Stellar parameters.
         window : tuple of two floats, or None
-            Ends of the wavelengths, in Å; None takes all.
+            First and last wavelength, Å; None is the whole range.
         n_lines : int
-            How many lines: those of the largest equivalent width.
+            Number of lines; those of the largest equivalent width are taken.
         names : sequence of str of length n_lines, or None
-            Name of each line of the emulator's list, empty where unknown, as
-            :func:`skphx.species.identify_lines` finds them.
+            Name of each line of the emulator's list, empty if unknown, as from
+            :func:`skphx.species.identify_lines`.
 
         Returns
         -------
         LineTableDisplay
-            Not drawn yet.
+            A display, not drawn.
 
         Raises
         ------
@@ -122,7 +145,7 @@ class LineTableDisplay:
             ],
         )  # fmt: skip
         table["line"] = chosen
-        table["name"] = "" if names is None else [names[number] for number in chosen]
+        table["name"] = "" if names is None else [names[int(number)] for number in chosen]
         table["center"] = lines[chosen, 0]
         table["depth"] = line_depths(cloner, lines[chosen])
         table["width"] = widths[strongest]
@@ -134,13 +157,13 @@ class LineTableDisplay:
             title=format_star(emulator.grid_.parameter_names, point[0]),
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the spectrum with the lines marked, and the table below it.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; its place is divided into panels. None makes a figure.
+            Axes whose place is divided into panels; None makes a figure.
 
         Returns
         -------
@@ -164,7 +187,7 @@ class LineTableDisplay:
         names = [row["name"] or str(row["line"]) for row in self.table]
         label_lines(top, self.table["center"], names)
         bottom.set_axis_off()
-        # A table of empty names would be a column of nothing.
+        # The column of names is left out if all are empty.
         columns = [c for c in _COLUMNS if c[0] != "name" or self.table["name"].any()]
         cells = [[form.format(row[name]) for name, _, form in columns] for row in self.table]
         if cells:

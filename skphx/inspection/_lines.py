@@ -1,20 +1,19 @@
-"""What the Displays ask an emulator: nodes of a slice, lines there, one line of the list."""
-
-from numbers import Integral
+"""Slices of an emulator's grid, and lines at points, for the Displays."""
 
 import numpy as np
 
-from skphx.lines.profile import get_profile
-from skphx.lines.table import LINE_PARAMETERS, equivalent_width
+from skphx._domain import LINE_PARAMETERS
+from skphx.lines._profile import get_profile
+from skphx.lines._table import equivalent_width
 
-# Two lines closer than this are told apart by strength, Å.
+# A wavelength stands for the strongest line within this distance, Å.
 _SAME_PLACE = 0.1
-# Points at which all lines are evaluated at once: bounds memory on large grids.
+# Points at which all lines are evaluated at once, to limit the memory.
 _N_AT_ONCE = 64
 
 
 def column_of(emulator, name):
-    """Column of a stellar parameter."""
+    """Return the column of a stellar parameter."""
     names = emulator.grid_.parameter_names
     if name not in names:
         raise ValueError(f"the emulator's parameters are {', '.join(names)}, got {name!r}.")
@@ -22,26 +21,26 @@ def column_of(emulator, name):
 
 
 def slice_point(emulator, free, at):
-    """One point of the grid; those parameters that are not free say where the slice is.
+    """Return a point of the grid with the parameters that a slice holds.
 
     Parameters
     ----------
     emulator : LineManifoldRegressor
-        Fitted.
+        Fitted emulator.
     free : sequence of str
-        Parameters along which the slice extends.
+        Parameters of the slice.
     at : dict or None
-        Values of the other parameters; where missing, the grid's middle value.
+        Values of the other parameters; those not given have the middle value of the grid.
 
     Returns
     -------
     ndarray of shape (n_parameters,)
-        Values on the axes of the grid.
+        Values of the nodes nearest to `at`; middle values for free parameters.
 
     Raises
     ------
     ValueError
-        If a name is unknown, or fixed and free at once.
+        If a name is unknown, or both held and free.
     """
     grid, at = emulator.grid_, dict(at or {})
     for name in (*free, *at):
@@ -58,23 +57,23 @@ def slice_point(emulator, free, at):
 
 
 def slice_points(emulator, x, y, at, n_points=None):
-    """Points of a slice of the grid.
+    """Return the points of a slice of the grid.
 
     Parameters
     ----------
     emulator : LineManifoldRegressor
-        Fitted.
+        Fitted emulator.
     x, y : str, and str or None
-        Parameters along which the slice extends.
+        Parameters of the slice.
     at : dict or None
-        As of `slice_point`.
+        As in `slice_point`.
     n_points : int or None
-        Points along each of the two, evenly spaced; None takes the values of the nodes.
+        Number of evenly spaced points along each of the two; None takes the nodes' values.
 
     Returns
     -------
     x_values, y_values : ndarrays of shape (n_x,) and (n_y,)
-        Values along the two.
+        Values of the two parameters.
     points : ndarray of shape (n_y, n_x, n_parameters)
         The points.
     """
@@ -94,7 +93,7 @@ def slice_points(emulator, x, y, at, n_points=None):
 
 
 def lines_at(emulator, points):
-    """Lines at points of any shape (..., n_parameters), (..., n_lines, 4), NaN outside."""
+    """Return lines at points of shape (..., n_parameters), (..., n_lines, 4); NaN outside."""
     points = np.asarray(points, dtype=np.float64)
     flat = points.reshape(-1, points.shape[-1])
     inside = np.flatnonzero(emulator.grid_.contains(flat))
@@ -106,26 +105,27 @@ def lines_at(emulator, points):
             lines = np.full((len(flat), *found.shape[1:]), np.nan)
         lines[chosen] = found
     if lines is None:
-        raise ValueError("no point of the slice lies inside the grid; choose another.")
+        raise ValueError("no point of the slice lies inside the grid; choose another slice.")
     return lines.reshape(*points.shape[:-1], *lines.shape[1:])
 
 
 def line_depths(cloner, lines):
-    """Depth 1 - exp(-optical depth) of each line alone at its centre; zero where absent.
+    """Return the depth of each line at its centre, without other lines; 0 if absent.
 
-    `lines` has the shape (..., 4); `cloner` knows their profile.
+    The depth is 1 - exp(-optical depth). `lines` have shape (..., 4); `cloner` has their profile.
     """
     amplitude, sigma, gamma = _amplitude_and_widths(lines)
     return -np.expm1(-amplitude * get_profile(cloner.profile)(0.0, sigma, gamma))
 
 
 def line_widths(cloner, lines):
-    """Equivalent width of each line alone in Å, shape (n_lines,); zero where absent."""
-    return equivalent_width(*_amplitude_and_widths(lines), cloner.profile)
+    """Return the equivalent width of each line in Å, shape (n_lines,); 0 if absent."""
+    amplitude, sigma, gamma = _amplitude_and_widths(lines)
+    return equivalent_width(amplitude, sigma, gamma, cloner.profile)
 
 
 def _amplitude_and_widths(lines):
-    """Area, sigma and gamma in Å; an absent line has no area and any width."""
+    """Return area, sigma and gamma in Å; the area of an absent line is 0."""
     _, log_amplitude, log_sigma, log_gamma = np.moveaxis(lines, -1, 0)
     present = np.isfinite(log_amplitude)
     amplitude = np.exp(np.where(present, log_amplitude, -np.inf))
@@ -133,23 +133,23 @@ def _amplitude_and_widths(lines):
 
 
 def line_cloner(emulator):
-    """Step that knows the profile of the lines: the cloner, or the last of a Pipeline."""
+    """Return the cloner, which has the profile of the lines: the last step of a Pipeline."""
     cloner = emulator.cloner_
     return cloner[-1] if hasattr(cloner, "steps") else cloner
 
 
 def find_line(emulator, line, lines):
-    """Place of one line in the list.
+    """Return the number of a line in the list.
 
     Parameters
     ----------
     emulator : LineManifoldRegressor
-        Fitted.
+        Fitted emulator.
     line : int or float
-        Number in the list, or wavelength in Å: the strongest line within 0.1 Å, or the
-        nearest one.
+        Number in the list, or a wavelength in Å, which stands for the strongest line within
+        0.1 Å, or else for the nearest line.
     lines : ndarray of shape (..., n_lines, 4)
-        The lines somewhere in the grid.
+        The lines at some points.
 
     Returns
     -------
@@ -159,10 +159,10 @@ def find_line(emulator, line, lines):
     Raises
     ------
     ValueError
-        If the number is beyond the list, or the wavelength beyond the pixels.
+        If the number or the wavelength is out of its range.
     """
     n_lines = lines.shape[-2]
-    if isinstance(line, Integral):
+    if isinstance(line, int | np.integer):
         if not 0 <= line < n_lines:
             raise ValueError(
                 f"line must be a number from 0 to {n_lines - 1} or a wavelength in Å as a float, "
@@ -186,7 +186,7 @@ def find_line(emulator, line, lines):
 
 
 def in_window(wavelength, window):
-    """Mask of the pixels within a window, (low, high) in Å or None for all."""
+    """Return the mask of the pixels within a window (low, high), Å; None is all pixels."""
     if window is None:
         return np.ones(len(wavelength), dtype=bool)
     low, high = window

@@ -1,9 +1,18 @@
 """ParameterErrorDisplay: inferred stellar parameters against true ones."""
 
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skphx.inference._estimator import StellarParameterEstimator
 from skphx.inspection._axes import axis_label, panels, symbol, unit
 from skphx.metrics import parameter_errors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.typing import ColorType
 
 
 class ParameterErrorDisplay:
@@ -29,8 +38,8 @@ class ParameterErrorDisplay:
 
     See Also
     --------
-    PosteriorDisplay : what one spectrum says about its parameters.
-    skphx.metrics.parameter_errors : the numbers.
+    PosteriorDisplay : posterior of one spectrum.
+    skphx.metrics.parameter_errors : computes the errors.
 
     Examples
     --------
@@ -42,7 +51,14 @@ class ParameterErrorDisplay:
     array([20. ,  0.1])
     """
 
-    def __init__(self, y_true, y_pred, parameter_names, *, y_err=None):
+    def __init__(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        parameter_names: Sequence[str],
+        *,
+        y_err: ArrayLike | None = None,
+    ) -> None:
         self.errors = parameter_errors(y_true, y_pred, parameter_names)
         self.y_true = np.atleast_2d(np.asarray(y_true, dtype=np.float64))
         self.y_pred = np.atleast_2d(np.asarray(y_pred, dtype=np.float64))
@@ -55,13 +71,19 @@ class ParameterErrorDisplay:
             )
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, **predict_params):
+    def from_estimator(
+        cls,
+        estimator: StellarParameterEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        **predict_params: Any,
+    ) -> Self:
         """Infer the parameters of spectra.
 
         Parameters
         ----------
         estimator : StellarParameterEstimator
-            Fitted.
+            Fitted estimator.
         X : array-like of shape (n_spectra, n_pixels)
             Spectra.
         y : array-like of shape (n_spectra, n_parameters)
@@ -72,38 +94,47 @@ class ParameterErrorDisplay:
         Returns
         -------
         ParameterErrorDisplay
-            Not drawn yet.
+            A display, not drawn.
         """
         predicted = estimator.predict(X, **predict_params)
         return cls(y, predicted, estimator.emulator_.grid_.parameter_names)
 
     @classmethod
-    def from_predictions(cls, y_true, y_pred, parameter_names, *, y_err=None):
-        """Take parameters that are inferred already.
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        parameter_names: Sequence[str],
+        *,
+        y_err: ArrayLike | None = None,
+    ) -> Self:
+        """Take inferred parameters.
 
         Parameters
         ----------
         y_true, y_pred, parameter_names, y_err
-            As of the constructor.
+            As in the constructor.
 
         Returns
         -------
         ParameterErrorDisplay
-            Not drawn yet.
+            A display, not drawn.
         """
         return cls(y_true, y_pred, parameter_names, y_err=y_err)
 
-    def plot(self, ax=None, *, color="C0", label=None):
-        """Draw a column for each parameter.
+    def plot(
+        self, ax: "Axes | None" = None, *, color: "ColorType" = "C0", label: str | None = None
+    ) -> Self:
+        """Draw a column of panels for each parameter.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; its place is divided into panels. None makes a figure.
+            Axes whose place is divided into panels; None makes a figure.
         color : color
-            Of the points.
+            Colour of the points.
         label : str or None
-            Of the points, for a legend.
+            Label of the points, for a legend.
 
         Returns
         -------
@@ -149,7 +180,7 @@ class ParameterErrorDisplay:
         return self
 
     def _summary(self, column):
-        """Mean absolute error and bias of a parameter, with its unit."""
+        """Return mean absolute error and bias of a parameter as text, with unit."""
         name = self.parameter_names[column]
         suffix = f" {unit(name)}" if unit(name) else ""
         absolute, bias = self.errors.mean_absolute[column], self.errors.bias[column]

@@ -1,25 +1,33 @@
-"""PosteriorDisplay: what a spectrum says about its parameters, two at a time."""
+"""PosteriorDisplay: corner plot of the posterior of one spectrum's parameters."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from skphx.inference import InferenceResult
 from skphx.inspection._axes import axis_label, panels, symbol, unit
 
-# Share of the draws within each contour.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Part of the samples within each contour.
 _LEVELS = (0.95, 0.68)
 _N_BINS = 40
 
 
 class PosteriorDisplay:
-    """Corner plot of draws from the posterior of one spectrum's parameters.
+    """Corner plot of samples of the posterior of one spectrum's parameters.
 
     Parameters
     ----------
     samples : array-like of shape (n_samples, n_parameters)
-        Draws.
+        Samples of the posterior.
     parameter_names : sequence of str
         Names of the columns.
     truth : array-like of shape (n_parameters,), or None
-        Values to mark, such as the true ones or those of the literature.
+        Values to mark, such as true values or those of the literature.
 
     Attributes
     ----------
@@ -30,7 +38,7 @@ class PosteriorDisplay:
 
     See Also
     --------
-    ParameterErrorDisplay : many spectra of known parameters.
+    ParameterErrorDisplay : errors of many spectra with known parameters.
 
     Examples
     --------
@@ -41,7 +49,13 @@ class PosteriorDisplay:
     (20000, 2)
     """
 
-    def __init__(self, samples, parameter_names, *, truth=None):
+    def __init__(
+        self,
+        samples: ArrayLike,
+        parameter_names: Sequence[str],
+        *,
+        truth: ArrayLike | None = None,
+    ) -> None:
         self.samples = np.asarray(samples, dtype=np.float64)
         self.parameter_names = tuple(parameter_names)
         self.truth = None if truth is None else np.asarray(truth, dtype=np.float64)
@@ -56,9 +70,16 @@ class PosteriorDisplay:
 
     @classmethod
     def from_gaussian(
-        cls, mean, covariance, parameter_names, *, truth=None, n_samples=20_000, random_state=0
-    ):
-        """Draw from a Gaussian posterior.
+        cls,
+        mean: ArrayLike,
+        covariance: ArrayLike,
+        parameter_names: Sequence[str],
+        *,
+        truth: ArrayLike | None = None,
+        n_samples: int = 20_000,
+        random_state: int = 0,
+    ) -> Self:
+        """Draw samples from a Gaussian posterior.
 
         Parameters
         ----------
@@ -71,36 +92,39 @@ class PosteriorDisplay:
         truth : array-like of shape (n_parameters,), or None
             Values to mark.
         n_samples : int
-            Number of draws.
+            Number of samples.
         random_state : int
-            Seed.
+            Seed of the random numbers.
 
         Returns
         -------
         PosteriorDisplay
-            Not drawn yet.
+            A display, not drawn.
         """
         random = np.random.default_rng(random_state)
-        samples = random.multivariate_normal(mean, covariance, size=n_samples)
+        samples = random.multivariate_normal(
+            np.asarray(mean, dtype=np.float64),
+            np.asarray(covariance, dtype=np.float64),
+            size=n_samples,
+        )
         return cls(samples, parameter_names, truth=truth)
 
     @classmethod
-    def from_result(cls, result, *, truth=None):
-        """Take what was inferred about one observed star.
+    def from_result(cls, result: InferenceResult, *, truth: ArrayLike | None = None) -> Self:
+        """Take the result of one observed star.
 
         Parameters
         ----------
         result : InferenceResult
-            As of :meth:`skphx.StellarParameterEstimator.infer`: its samples where it has any,
-            else draws from the Gaussian of its covariance. Parameters that were held are left
-            out.
+            As from :meth:`skphx.StellarParameterEstimator.infer`. If it has no samples, they are
+            drawn from the Gaussian of its covariance. Parameters that were held are left out.
         truth : array-like of shape (n_parameters,), or None
             Values to mark, of all parameters of the result.
 
         Returns
         -------
         PosteriorDisplay
-            Not drawn yet.
+            A display, not drawn.
         """
         free = np.flatnonzero(np.diag(result.covariance) > 0)
         names = [result.parameter_names[column] for column in free]
@@ -112,30 +136,37 @@ class PosteriorDisplay:
         return cls.from_gaussian(result.parameters[free], covariance, names, truth=truth)
 
     @classmethod
-    def from_predictions(cls, samples, parameter_names, *, truth=None):
-        """Take draws that a sampler made.
+    def from_predictions(
+        cls,
+        samples: ArrayLike,
+        parameter_names: Sequence[str],
+        *,
+        truth: ArrayLike | None = None,
+    ) -> Self:
+        """Take samples from any sampler.
 
         Parameters
         ----------
         samples, parameter_names, truth
-            As of the constructor.
+            As in the constructor.
 
         Returns
         -------
         PosteriorDisplay
-            Not drawn yet.
+            A display, not drawn.
         """
         return cls(samples, parameter_names, truth=truth)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw histograms on the diagonal and contours below it.
 
-        Contours enclose 68 and 95 % of the draws; titles give the median and the central 68 %.
+        Contours enclose 68 and 95 % of the samples; titles give the median and the central
+        68 %.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; its place is divided into panels. None makes a figure.
+            Axes whose place is divided into panels; None makes a figure.
 
         Returns
         -------
@@ -153,7 +184,7 @@ class PosteriorDisplay:
         size = 0.6 + 2.0 * n_parameters
         axes = panels(ax, n_parameters, n_parameters, figsize=(size, size), sharex="col")
         limits = np.percentile(self.samples, [0.1, 99.9], axis=0).T
-        # A parameter that was held fixed has no width of its own.
+        # A parameter that was held has a width of 0.
         widths = np.maximum(limits[:, 1] - limits[:, 0], 1e-6 * (1.0 + abs(limits[:, 0])))
         limits = np.stack([limits[:, 0] - 0.1 * widths, limits[:, 1] + 0.1 * widths], axis=1)
         for row in range(n_parameters):
@@ -184,7 +215,8 @@ class PosteriorDisplay:
 
     def _draw_histogram(self, panel, column, limits):
         values = self.samples[:, column]
-        panel.hist(values, bins=np.linspace(*limits, _N_BINS + 1), color="C0", alpha=0.35)
+        edges = np.linspace(limits[0], limits[1], _N_BINS + 1)
+        panel.hist(values, bins=edges, color="C0", alpha=0.35)
         low, middle, high = np.percentile(values, [16, 50, 84])
         for value, style in ((low, ":"), (middle, "-"), (high, ":")):
             panel.axvline(value, color="C0", linestyle=style, linewidth=1.0)
@@ -217,18 +249,18 @@ class PosteriorDisplay:
 
 
 def _smooth(density):
-    """Take the shot noise of few draws out of a histogram."""
+    """Smooth a histogram, to reduce the shot noise."""
     from scipy.ndimage import gaussian_filter
 
     return gaussian_filter(density, 1.0, mode="constant")
 
 
 def _levels_that_enclose(density, shares):
-    """Increasing densities above which given shares of the draws lie."""
+    """Return increasing densities above which given parts of the samples lie."""
     ordered = np.sort(density.ravel())[::-1]
     enclosed = np.cumsum(ordered) / ordered.sum()
     levels = [ordered[np.searchsorted(enclosed, share)] for share in shares]
-    # Draws of a parameter that is fixed fill one column of bins: nothing to draw contours of.
+    # Samples of a held parameter fill one column of bins, and have no contours.
     return np.unique([level for level in levels if 0 < level < ordered[0]])
 
 

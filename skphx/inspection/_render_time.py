@@ -1,30 +1,37 @@
-"""RenderTimeDisplay: time for one spectrum, one after the other and in batches."""
+"""RenderTimeDisplay: time for each spectrum, in single calls and in batches."""
 
+from collections.abc import Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from skphx.flux._base import SpectralEmulator
 from skphx.inspection._axes import single_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class RenderTimeDisplay:
-    """Wall time for each emulated spectrum, against the number asked for at once.
+    """Wall time for each emulated spectrum, against the number of spectra.
 
     Parameters
     ----------
     batch_sizes : array-like of shape (n_sizes,), int
         Numbers of spectra.
     batch_seconds : array-like of shape (n_sizes,)
-        Seconds that one call for so many spectra took.
+        Seconds of one call for all these spectra.
     single_seconds : array-like of shape (n_sizes,)
-        Seconds that as many calls for one spectrum each took.
+        Seconds of one call for each spectrum, all together.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
         Set by `plot`.
     speedup_ax_ : matplotlib Axes
-        Axis of the ratio of the two, at the right.
+        Axes of the ratio of the two, on the right.
 
     References
     ----------
@@ -38,30 +45,37 @@ class RenderTimeDisplay:
     array([1. , 2. , 2.7])
     """
 
-    def __init__(self, batch_sizes, batch_seconds, single_seconds):
+    def __init__(
+        self, batch_sizes: ArrayLike, batch_seconds: ArrayLike, single_seconds: ArrayLike
+    ) -> None:
         self.batch_sizes = np.asarray(batch_sizes, dtype=np.int64)
         self.batch_seconds = np.asarray(batch_seconds, dtype=np.float64)
         self.single_seconds = np.asarray(single_seconds, dtype=np.float64)
 
     @property
-    def speedup(self):
-        """Time of single calls over that of one batch, shape (n_sizes,)."""
+    def speedup(self) -> NDArray[np.float64]:
+        """Time of single calls divided by that of one batch, shape (n_sizes,)."""
         return self.single_seconds / self.batch_seconds
 
     @classmethod
     def from_estimator(
-        cls, emulator, *, batch_sizes=(1, 2, 4, 8, 16, 32), n_repeats=3, random_state=0
-    ):
+        cls,
+        emulator: SpectralEmulator,
+        *,
+        batch_sizes: Sequence[int] = (1, 2, 4, 8, 16, 32),
+        n_repeats: int = 3,
+        random_state: int = 0,
+    ) -> Self:
         """Measure a fitted emulator at random points of its grid.
 
         Parameters
         ----------
-        emulator : LineManifoldRegressor
-            Fitted.
+        emulator : FluxEmulator or LineManifoldRegressor
+            Fitted emulator.
         batch_sizes : sequence of int
-            Numbers of spectra to ask for.
+            Numbers of spectra.
         n_repeats : int
-            How often each is measured; the least time is kept, as other work on the machine
+            Number of measurements of each; the shortest time is kept, because other processes
             can only add to it.
         random_state : int
             Seed of the points.
@@ -69,7 +83,7 @@ class RenderTimeDisplay:
         Returns
         -------
         RenderTimeDisplay
-            Not drawn yet.
+            A display, not drawn.
 
         Raises
         ------
@@ -85,7 +99,7 @@ class RenderTimeDisplay:
             low, high, size=(max(batch_sizes), len(low))
         )
         points = emulator.grid_.resolve_outside(points, "clip")
-        # The first call of all compiles and warms up.
+        # The first call compiles; it is not measured.
         emulator.predict(points[:1])
         batch, single = np.empty((2, len(batch_sizes)))
         for place, size in enumerate(batch_sizes):
@@ -94,13 +108,13 @@ class RenderTimeDisplay:
             single[place] = min(_seconds(emulator, one_by_one) for _ in range(n_repeats))
         return cls(batch_sizes, batch, single)
 
-    def plot(self, ax=None):
-        """Draw milliseconds a spectrum, and the ratio of the two ways.
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Draw milliseconds for each spectrum, and the ratio of the two times.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; None makes a figure.
+            Axes to draw on; None makes a figure.
 
         Returns
         -------
@@ -114,8 +128,8 @@ class RenderTimeDisplay:
         """
         ax = single_axes(ax, figsize=(6.4, 4.0))
         for seconds, label, marker in (
-            (self.single_seconds, "one after the other", "o"),
-            (self.batch_seconds, "in one call", "s"),
+            (self.single_seconds, "one call for each", "o"),
+            (self.batch_seconds, "one call for all", "s"),
         ):
             ax.plot(self.batch_sizes, 1e3 * seconds / self.batch_sizes, marker=marker, label=label)
         ax.set_xscale("log", base=2)
@@ -132,7 +146,7 @@ class RenderTimeDisplay:
 
 
 def _seconds(emulator, batches):
-    """Wall time of predicting all batches."""
+    """Return the wall time of predicting all batches."""
     start = perf_counter()
     for points in batches:
         emulator.predict(points)

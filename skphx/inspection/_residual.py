@@ -1,27 +1,36 @@
-"""ResidualDisplay: a spectrum, its clone or emulation, and what is left."""
+"""ResidualDisplay: a spectrum, its line fit or emulated spectrum, and the residual."""
+
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from skphx._validation import check_wavelength
+from skphx._domain import check_wavelength
+from skphx.inference import InferenceResult
 from skphx.inspection._axes import FLUX, WAVELENGTH, panels
 from skphx.inspection._lines import in_window
+from skphx.lines._base_cloner import BaseCloner
+from skphx.lines._base_emulator import LineEmulator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class ResidualDisplay:
-    """A spectrum with its clone or emulation above, their difference below.
+    """A spectrum with its line fit or emulated spectrum, and the residual below.
 
     Parameters
     ----------
     wavelength : array-like of shape (n_pixels,)
         Pixel centres in Å.
     observed : array-like of shape (n_pixels,)
-        Flux that was to be reproduced.
+        Observed or model flux.
     predicted : array-like of shape (n_pixels,)
-        Flux that reproduces it.
+        Flux of the line fit, or emulated flux.
     centers : array-like of shape (n_lines,), or None
-        Lines to tick, in Å.
+        Centres of lines to mark, Å.
     observed_label, predicted_label : str
-        Names of the two for the legend.
+        Labels of the two in the legend.
 
     Attributes
     ----------
@@ -44,14 +53,14 @@ class ResidualDisplay:
 
     def __init__(
         self,
-        wavelength,
-        observed,
-        predicted,
+        wavelength: ArrayLike,
+        observed: ArrayLike,
+        predicted: ArrayLike,
         *,
-        centers=None,
-        observed_label="spectrum",
-        predicted_label="clone",
-    ):
+        centers: ArrayLike | None = None,
+        observed_label: str = "spectrum",
+        predicted_label: str = "line fit",
+    ) -> None:
         self.wavelength = check_wavelength(wavelength)
         self.observed = np.asarray(observed, dtype=np.float64)
         self.predicted = np.asarray(predicted, dtype=np.float64)
@@ -66,48 +75,56 @@ class ResidualDisplay:
                 )
 
     @property
-    def rms(self):
+    def rms(self) -> float:
         """Root mean square of the residual over the pixels that are not NaN."""
         return float(np.sqrt(np.nanmean((self.observed - self.predicted) ** 2)))
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, row=0, window=None):
-        """Clone a spectrum, or emulate one.
+    def from_estimator(
+        cls,
+        estimator: BaseCloner | LineEmulator,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        row: int = 0,
+        window: tuple[float, float] | None = None,
+    ) -> Self:
+        """Fit the lines of a spectrum, or emulate a spectrum.
 
         Parameters
         ----------
         estimator : VoigtCloner or LineManifoldRegressor
-            Fitted.
+            Fitted estimator.
         X : array-like of shape (n_spectra, n_pixels) or (n_spectra, n_parameters)
             Normalised spectra for a cloner; stellar parameters for an emulator.
         y : array-like of shape (n_spectra, n_pixels), or None
-            With an emulator, the spectra of those parameters, as they are given to its fit.
+            For an emulator, the spectra of these parameters, in the form that its `fit` takes.
         row : int
-            Which of the spectra to draw.
+            Number of the spectrum to draw.
         window : tuple of two floats, or None
-            Ends of the wavelengths to draw, in Å; None draws all.
+            First and last wavelength to draw, Å; None is the whole range.
 
         Returns
         -------
         ResidualDisplay
-            Not drawn yet.
+            A display, not drawn.
 
         Raises
         ------
         ValueError
-            If an emulator comes without spectra.
+            If `y` is missing for an emulator.
         """
         one = np.asarray(X)[[row]]
         if hasattr(estimator, "predict_lines"):
             if y is None:
-                raise ValueError("y must hold the spectra of the parameters X; pass them.")
+                raise ValueError("y must hold the spectra of the parameters X; pass y.")
             observed = estimator.normalize(np.asarray(y)[[row]], one)[0]
             predicted, label = estimator.predict(one)[0], "emulated"
             lines = estimator.predict_lines(one)
         else:
             lines = estimator.transform(one)
             observed, predicted = one[0], estimator.inverse_transform(lines)[0]
-            label = "clone"
+            label = "line fit"
         centers = np.asarray(lines).reshape(-1, 4)[:, 0]
         mask = in_window(estimator.wavelength_, window)
         return cls(
@@ -119,51 +136,55 @@ class ResidualDisplay:
         )
 
     @classmethod
-    def from_result(cls, result, wavelength, *, chunk=0):
-        """Take the fit of one observed star.
+    def from_result(
+        cls, result: InferenceResult, wavelength: ArrayLike, *, segment: int = 0
+    ) -> Self:
+        """Take the fitted model of one observed star.
 
         Parameters
         ----------
         result : InferenceResult
-            As of :meth:`skphx.StellarParameterEstimator.infer`.
-        wavelength : array-like of shape (n_chunk_pixels,)
-            Pixels of the chunk, Å.
-        chunk : int
-            Which chunk of the star: order, arm or exposure.
+            As from :meth:`skphx.StellarParameterEstimator.infer`.
+        wavelength : array-like of shape (n_segment_pixels,)
+            Pixels of the segment, Å.
+        segment : int
+            Number of the segment: order, arm or exposure.
 
         Returns
         -------
         ResidualDisplay
-            Not drawn yet; pixels that were not used are gaps.
+            A display, not drawn; pixels that were not used are gaps.
         """
-        model = np.asarray(result.model[chunk])
-        return cls(wavelength, model + result.residual[chunk], model, predicted_label="model")
+        model = np.asarray(result.model[segment])
+        return cls(wavelength, model + result.residual[segment], model, predicted_label="model")
 
     @classmethod
-    def from_predictions(cls, wavelength, observed, predicted, **options):
-        """Take both spectra as they are.
+    def from_predictions(
+        cls, wavelength: ArrayLike, observed: ArrayLike, predicted: ArrayLike, **options: Any
+    ) -> Self:
+        """Take two given spectra.
 
         Parameters
         ----------
         wavelength, observed, predicted
-            As of the constructor.
+            As in the constructor.
         **options
-            Its other parameters.
+            Other parameters of the constructor.
 
         Returns
         -------
         ResidualDisplay
-            Not drawn yet.
+            A display, not drawn.
         """
         return cls(wavelength, observed, predicted, **options)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw flux above and the residual below.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; its place is divided into panels. None makes a figure.
+            Axes whose place is divided into panels; None makes a figure.
 
         Returns
         -------
@@ -188,7 +209,7 @@ class ResidualDisplay:
         if self.centers is not None:
             low, high = self.wavelength[[0, -1]]
             inside = self.centers[(self.centers >= low) & (self.centers <= high)]
-            # Ticks above the continuum, in parts of the panel's height.
+            # Marks above the continuum, in units of the panel's height.
             top.vlines(
                 inside, 0.96, 0.99, transform=top.get_xaxis_transform(), color="0.5", linewidth=0.6
             )

@@ -1,8 +1,12 @@
-"""SensitivityDisplay: how flux answers to a stellar parameter, and which lines carry it."""
+"""SensitivityDisplay: derivative of flux and lines with respect to a stellar parameter."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from skphx._validation import check_wavelength
+from skphx._domain import check_wavelength
 from skphx.inspection._axes import (
     FLUX,
     WAVELENGTH,
@@ -19,36 +23,40 @@ from skphx.inspection._lines import (
     line_widths,
     lines_at,
 )
+from skphx.lines._base_emulator import LineEmulator
 
-# Changes that astronomers think in.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Default changes of each parameter.
 _STEPS = {"teff": 100.0, "logg": 0.1, "feh": 0.1, "alpha": 0.1}
-# Part of the distance between nodes over which lines are followed.
+# Half the step of finite differences of lines, as a part of the mean distance between nodes.
 _FRACTION = 1e-3
 
 
 class SensitivityDisplay:
-    """Derivative of the flux with respect to a parameter, and of each line's strength.
+    """Derivative of flux and line strengths with respect to a stellar parameter.
 
     Parameters
     ----------
     wavelength : array-like of shape (n_pixels,)
         Pixel centres in Å.
     flux : array-like of shape (n_pixels,)
-        Normalised flux at the point.
+        Normalised flux.
     derivative : array-like of shape (n_pixels,)
-        Change of the flux for `step` of the parameter.
+        Change of the flux for a change of the parameter by `step`.
     centers : array-like of shape (n_lines,)
-        Lines at the point, in Å.
+        Centres of the lines, Å.
     width_changes : array-like of shape (n_lines,)
-        Change of each line's equivalent width for `step` of the parameter, in Å.
+        Change of each line's equivalent width for a change of the parameter by `step`, Å.
     parameter : str
         Name of the parameter.
     step : float
-        Change of the parameter that the derivatives are given for.
+        Change of the parameter for which derivatives are given.
     names : sequence of str of length n_lines, or None
-        Names of the lines, empty where unknown.
+        Names of the lines, empty if unknown.
     title : str or None
-        The point.
+        Stellar parameters.
 
     Attributes
     ----------
@@ -76,17 +84,17 @@ class SensitivityDisplay:
 
     def __init__(
         self,
-        wavelength,
-        flux,
-        derivative,
-        centers,
-        width_changes,
-        parameter,
+        wavelength: ArrayLike,
+        flux: ArrayLike,
+        derivative: ArrayLike,
+        centers: ArrayLike,
+        width_changes: ArrayLike,
+        parameter: str,
         *,
-        step=1.0,
-        names=None,
-        title=None,
-    ):
+        step: float = 1.0,
+        names: Sequence[str] | None = None,
+        title: str | None = None,
+    ) -> None:
         self.wavelength = check_wavelength(wavelength)
         self.flux = np.asarray(flux, dtype=np.float64)
         self.derivative = np.asarray(derivative, dtype=np.float64)
@@ -98,37 +106,44 @@ class SensitivityDisplay:
         self.title = title
         if len(self.names) != len(self.centers):
             raise ValueError(
-                f"names must hold one name for each of the {len(self.centers)} lines, empty "
-                f"where unknown, got {len(self.names)}."
+                f"names must hold one name for each of the {len(self.centers)} lines, empty if "
+                f"unknown, got {len(self.names)}."
             )
 
     @classmethod
     def from_estimator(
-        cls, emulator, parameters, *, parameter="teff", step=None, window=None, names=None
-    ):
+        cls,
+        emulator: LineEmulator,
+        parameters: ArrayLike,
+        *,
+        parameter: str = "teff",
+        step: float | None = None,
+        window: tuple[float, float] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> Self:
         """Differentiate a fitted emulator.
 
         Parameters
         ----------
         emulator : LineManifoldRegressor
-            Fitted.
+            Fitted emulator.
         parameters : array-like of shape (n_parameters,)
-            The point.
+            Stellar parameters at which to differentiate.
         parameter : str
-            With respect to which to differentiate.
+            Parameter with respect to which to differentiate.
         step : float or None
-            Change of the parameter for which derivatives are given, as if all were linear;
-            None takes 100 K, or 0.1 dex, or 1.
+            Change of the parameter by which derivatives are multiplied; None is 100 K, or 0.1
+            dex, or 1.
         window : tuple of two floats, or None
-            Ends of the wavelengths to draw, in Å; None draws all.
+            First and last wavelength to draw, Å; None is the whole range.
         names : sequence of str of length n_lines, or None
-            Name of each line of the emulator's list, empty where unknown, as
-            :func:`skphx.species.identify_lines` finds them.
+            Name of each line of the emulator's list, empty if unknown, as from
+            :func:`skphx.species.identify_lines`.
 
         Returns
         -------
         SensitivityDisplay
-            Not drawn yet.
+            A display, not drawn.
 
         Raises
         ------
@@ -153,19 +168,19 @@ class SensitivityDisplay:
             change[inside],
             parameter,
             step=step,
-            names=None if names is None else [names[number] for number in inside],
+            names=None if names is None else [names[int(number)] for number in inside],
             title=format_star(emulator.grid_.parameter_names, point[0]),
         )
 
-    def plot(self, ax=None, *, n_labels=8):
+    def plot(self, ax: "Axes | None" = None, *, n_labels: int = 8) -> Self:
         """Draw flux, its derivative, and the change of each line's equivalent width.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where; its place is divided into panels. None makes a figure.
+            Axes whose place is divided into panels; None makes a figure.
         n_labels : int
-            How many of the lines that change most are labelled.
+            Number of lines to label: those of the largest changes.
 
         Returns
         -------
@@ -209,7 +224,7 @@ class SensitivityDisplay:
 
 
 def _width_derivative(emulator, point, column):
-    """Change of each line's equivalent width for one unit of a parameter, Å."""
+    """Return the change of each line's equivalent width for one unit of a parameter, Å."""
     axis = emulator.grid_.axes[column]
     reach = _FRACTION * (axis[-1] - axis[0]) / max(len(axis) - 1, 1)
     ends = np.array([point, point])
@@ -218,8 +233,8 @@ def _width_derivative(emulator, point, column):
     distance = ends[1, column] - ends[0, column]
     if distance == 0:
         raise ValueError(
-            f"the grid has one value of {emulator.grid_.parameter_names[column]}: nothing can "
-            f"be differentiated with respect to it; choose another parameter."
+            f"the grid has one value of {emulator.grid_.parameter_names[column]}, so there is no "
+            f"derivative with respect to it; choose another parameter."
         )
     lower, upper = (line_widths(line_cloner(emulator), end) for end in lines_at(emulator, ends))
     return (upper - lower) / distance

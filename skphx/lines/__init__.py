@@ -1,26 +1,35 @@
-"""A spectrum as a list of lines: profiles, tables of lines, and the engine that sums them."""
+"""A spectrum as a list of lines: profiles, fits, tables of lines, and the sum of lines.
+
+=======================================  ==================================================
+what                                     where
+=======================================  ==================================================
+shapes of lines                          ``_profile.py``
+their sum                                :func:`render_flux`, ``_render.py`` and ``_engine/``
+lines of many spectra                    :class:`LineTable`, ``_table.py``
+lines seen in a spectrum                 :func:`detect_lines`, ``_detection.py``
+lines fitted to a spectrum               :func:`fit_spectrum`, ``_fitting.py`` over
+                                         ``_least_squares.py``
+one list of lines for many spectra       ``_growing.py``
+lines as surfaces over a grid            ``_joint.py``, in windows of wavelength
+                                         (``_windows.py``), in the order of ``_smoothing.py``
+lines at any point of a grid             ``_surfaces.py``, ``_node_lines.py``
+fits over processes, cached, archived    ``_passes.py``, ``_running.py``, :class:`LineArchive`
+the estimators                           :class:`skphx.VoigtCloner`,
+                                         :class:`skphx.LineManifoldRegressor`
+=======================================  ==================================================
+"""
 
 from importlib import import_module
 
 _HOME_OF_NAME = {
-    "LineArchive": "skphx.lines.archive",
-    "LineTable": "skphx.lines.table",
-    "assign_lines": "skphx.lines.matching",
-    "clone_spectrum": "skphx.lines.fitting",
-    "detect_lines": "skphx.lines.detection",
-    "fit_lines": "skphx.lines.fitting",
-    "grow_lines": "skphx.lines.growing",
-    "nearest_spectrum": "skphx.lines.growing",
-    "pull_scale": "skphx.lines.least_squares",
-    "guess_line_parameters": "skphx.lines.detection",
-    "match_lines": "skphx.lines.matching",
-    "optical_depth": "skphx.lines.render",
-    "render_jvp": "skphx.lines.render",
-    "render_flux": "skphx.lines.render",
-    "blase_voigt": "skphx.lines.profile",
-    "pseudo_voigt": "skphx.lines.profile",
-    "total_fwhm": "skphx.lines.profile",
-    "voigt": "skphx.lines.profile",
+    "LineArchive": "skphx.lines._archive",
+    "LineTable": "skphx.lines._table",
+    "fit_spectrum": "skphx.lines._fitting",
+    "detect_lines": "skphx.lines._detection",
+    "optical_depth": "skphx.lines._render",
+    "pseudo_voigt": "skphx.lines._profile",
+    "render_flux": "skphx.lines._render",
+    "voigt": "skphx.lines._profile",
 }
 
 __all__ = list(_HOME_OF_NAME)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from skphx._version import __version__
-from skphx.lines._archive_files import (
+from skphx.lines._archive_arrays import (
     FORMAT_VERSION,
     digest,
     read_json,

@@ -1,7 +1,7 @@
-"""Passes over the spectra of a grid: grow a list, clone, fit again, fit together.
+"""Passes over the spectra of a grid: grow a list, fit each, measure each, fit together.
 
-What a cloner's settings ask for becomes units of work here, see `skphx.lines._running`, which
-sends them through the stores and over the processes.
+What an estimator's settings ask for becomes units of work here, see `skphx.lines._running`,
+which sends them through the stores and over the processes.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from skphx._progress import Progress, Task
+from skphx.lines._archive import LineArchive
+from skphx.lines._growing import grow_lines
 from skphx.lines._running import (
     LazyUnits,
-    clone_unit,
     fit_unit,
-    progress_bar,
+    measure_unit,
     run_units,
+    spectrum_unit,
     surface_unit,
 )
-from skphx.lines.archive import LineArchive
-from skphx.lines.growing import grow_lines
-from skphx.lines.windows import depth_of, make_windows
+from skphx.lines._windows import depth_of, make_windows
 
 
 @dataclass
@@ -33,96 +34,82 @@ class Passes:
         Pixel centres in Å.
     X : sequence of ndarray of shape (n_pixels,)
         Normalised flux of the spectra.
-    cloning, fitting, rendering : dict
-        Settings of `clone_spectrum`, `fit_lines` and `optical_depth`, device included.
+    fitting, rendering : dict
+        Settings of `fit_lines` and of `optical_depth`, device included.
     n_jobs, memory, verbose
         As in :class:`skphx.VoigtCloner`.
     archive : LineArchive or None
         Durable store of results.
+    task : Task or None
+        The fit of which the passes are parts, for scikit-learn's callbacks.
     """
 
     wavelength: np.ndarray
     X: Any
-    cloning: dict
     fitting: dict
     rendering: dict
     n_jobs: int | None = None
     memory: Any = None
     verbose: int = 0
     archive: LineArchive | None = None
+    task: Task | None = None
 
-    def grow(self, n_seeds):
+    def grow(self, n_seeds, **finding):
         """Learn a grown list; each step is a unit of work of its own.
 
         Parameters
         ----------
         n_seeds : int
             Number of spectra at which it grows.
+        **finding
+            `prominence`, `target_rms` and `max_lines`, see `grow_lines`.
 
         Returns
         -------
         rows, seed_lines
-            As from :func:`skphx.lines.grow_lines`.
+            As from :func:`skphx.lines._growing.grow_lines`.
         """
         n_steps = 2 * min(n_seeds, len(self.X)) - 1
-        with progress_bar("growing the list", n_steps, verbose=self.verbose) as bar:
+        with self._progress("growing the list", n_steps) as progress:
 
             def run_one(function, *unit):
                 (fit,) = run_units(
-                    function, [unit], memory=self.memory, archive=self.archive, bar=bar
+                    function, [unit], memory=self.memory, archive=self.archive, progress=progress
                 )
                 return fit
 
-            def clone_one(wavelength, flux, *, start=None, **settings):
-                fit = run_one(clone_unit, wavelength, flux, start, settings)
+            def fit_spectrum(wavelength, flux, *, start=None, **settings):
+                fit = run_one(spectrum_unit, wavelength, flux, start, settings)
                 return fit["lines"], fit["pixel"], fit["rms"]
 
-            def fit_one(wavelength, flux, start, **settings):
-                fit = run_one(fit_unit, wavelength, flux, start, None, settings)
+            def fit_lines(wavelength, flux, start, **settings):
+                fit = run_one(fit_unit, wavelength, flux, start, settings)
                 return fit["lines"], fit["rms"]
 
             grown = grow_lines(
                 self.wavelength,
                 self.X,
                 n_seeds=n_seeds,
-                clone_one=clone_one,
-                fit_one=fit_one,
-                **self.cloning,
+                fit_spectrum=fit_spectrum,
+                fit_lines=fit_lines,
+                **finding,
+                **self.fitting,
             )
             # Seeds that add no line need one step only.
-            bar.total = bar.n
+            progress.finish()
         return grown
 
-    def clone_each(self, *, first=False):
-        """Clone each spectrum by itself.
-
-        Parameters
-        ----------
-        first : bool
-            Leave an archive that shows a pass as it is: transforming the spectra of fit again
-            must not undo what `refit` has made smooth.
-
-        Returns
-        -------
-        list of dict
-            Results of `clone_unit`.
-        """
-        units = LazyUnits(
-            len(self.X), lambda row: (self.wavelength, self.X[row], None, self.cloning)
-        )
-        return self._run(clone_unit, units, first)
-
-    def fit_each(self, start, prior, *, first=False, **settings):
+    def fit_each(self, start, *, first=False, **settings):
         """Fit given lines to each spectrum.
 
         Parameters
         ----------
-        start, prior : sequences of ndarray of shape (n_lines, 4)
-            Lines of each spectrum to begin with, and to be pulled to.
+        start : sequence of ndarray of shape (n_lines, 4)
+            Lines of each spectrum to begin with, to which they are held.
         first : bool
-            As in `clone_each`.
+            As in `run`.
         **settings
-            In place of those of `fitting`.
+            Beside those of `fitting`, or in place of them.
 
         Returns
         -------
@@ -130,11 +117,26 @@ class Passes:
             Results of `fit_unit`.
         """
         settings = self.fitting | settings
-        units = LazyUnits(
-            len(self.X),
-            lambda row: (self.wavelength, self.X[row], start[row], prior[row], settings),
+        return self.run(
+            fit_unit, lambda row: (self.wavelength, self.X[row], start[row], settings), first=first
         )
-        return self._run(fit_unit, units, first)
+
+    def measure_each(self, lines):
+        """Compare given lines with each spectrum.
+
+        Parameters
+        ----------
+        lines : sequence of ndarray of shape (n_lines, 4)
+            Lines of each spectrum.
+
+        Returns
+        -------
+        list of dict
+            Results of `measure_unit`.
+        """
+        return self.run(
+            measure_unit, lambda row: (self.wavelength, self.X[row], lines[row], self.rendering)
+        )
 
     def fit_together(self, start, basis, penalty):
         """Fit lines to all spectra together, window by window.
@@ -169,7 +171,7 @@ class Passes:
             flux = np.array([flux[window.pixels] for flux in self.X])
             return wavelength, flux, lines[:, window.lines], outside, basis, penalty, settings
 
-        with progress_bar("smoothing", len(windows), verbose=self.verbose, unit="window") as bar:
+        with self._progress("fitting surfaces", len(windows), unit="window") as progress:
             # Every second one first: neighbours must not both mend what is wrong at their border.
             for chosen in (windows[::2], windows[1::2]):
                 fits = run_units(
@@ -178,7 +180,7 @@ class Passes:
                     n_jobs=self.n_jobs,
                     memory=self.memory,
                     archive=self.archive,
-                    bar=bar,
+                    progress=progress,
                 )
                 for window, fit in zip(chosen, fits, strict=True):
                     own = window.lines[window.own]
@@ -187,15 +189,35 @@ class Passes:
                     lower[own], upper[own] = fit["lower"][window.own], fit["upper"][window.own]
         return coefficients, lower, upper
 
-    def _run(self, function, units, first):
-        """Run one pass in which the units are the nodes of the archive."""
-        with progress_bar("cloning", len(units), verbose=self.verbose) as bar:
+    def run(self, function, unit, *, first=False):
+        """Run one pass in which the units are the nodes of the archive.
+
+        Parameters
+        ----------
+        function : callable
+            What fits one spectrum, see `skphx.lines._running`.
+        unit : callable
+            ``unit(row)`` gives its arguments for that spectrum.
+        first : bool
+            Leave an archive that shows a pass as it is: transforming the spectra of fit again
+            must not undo lines that were made smooth.
+
+        Returns
+        -------
+        list of dict
+            Results of `function`.
+        """
+        n_spectra = len(self.X)
+        with self._progress("fitting lines", n_spectra) as progress:
             return run_units(
                 function,
-                units,
+                LazyUnits(n_spectra, unit),
                 n_jobs=self.n_jobs,
                 memory=self.memory,
                 archive=self.archive,
                 nodes=self.archive is not None and not (first and self.archive.has_pass),
-                bar=bar,
+                progress=progress,
             )
+
+    def _progress(self, description, total, **unit):
+        return Progress(description, total, verbose=self.verbose, task=self.task, **unit)

@@ -8,14 +8,15 @@ units, their order, or the process, so that a stored answer is as good as a new 
 import importlib
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory
-from tqdm import tqdm
 
-from skphx.lines.fitting import clone_spectrum, fit_lines
-from skphx.lines.joint import fit_window
+from skphx.lines._dense import render_dense
+from skphx.lines._fitting import fit_lines, fit_spectrum
+from skphx.lines._joint import fit_window
 
 
 class LazyUnits(Sequence):
@@ -43,17 +44,25 @@ class LazyUnits(Sequence):
         return self._make(number)
 
 
-def clone_unit(wavelength, flux, start, settings):
-    """Clone one spectrum, see `clone_spectrum`; return lines, pixel, rms and seconds."""
+def spectrum_unit(wavelength, flux, start, settings):
+    """Find the lines of one spectrum, see `fit_spectrum`; return lines, pixel, rms, seconds."""
     begin = perf_counter()
-    lines, pixel, rms = clone_spectrum(wavelength, flux, start=start, **settings)
+    lines, pixel, rms = fit_spectrum(wavelength, flux, start=start, **settings)
     return {"lines": lines, "pixel": pixel, "rms": rms, "seconds": perf_counter() - begin}
 
 
-def fit_unit(wavelength, flux, start, prior, settings):
+def fit_unit(wavelength, flux, start, settings):
     """Fit given lines, see `fit_lines`; return lines, rms and seconds."""
     begin = perf_counter()
-    lines, rms = fit_lines(wavelength, flux, start, prior=prior, **settings)
+    lines, rms = fit_lines(wavelength, flux, start, **settings)
+    return {"lines": lines, "rms": rms, "seconds": perf_counter() - begin}
+
+
+def measure_unit(wavelength, flux, lines, rendering):
+    """Compare given lines with a spectrum; return lines, rms and seconds."""
+    begin = perf_counter()
+    model = render_dense(wavelength, lines[None], **rendering)[0]
+    rms = float(np.sqrt(np.mean((model - flux) ** 2)))
     return {"lines": lines, "rms": rms, "seconds": perf_counter() - begin}
 
 
@@ -77,13 +86,9 @@ def surface_unit(wavelength, flux, start, outside, basis, penalty, settings):
     }
 
 
-def progress_bar(description, total, *, verbose, unit="spectrum"):
-    """Bar with the mean rate and the time left; nothing is shown unless `verbose` is above 0."""
-    # The mean over the whole run: batches of parallel results come in bursts.
-    return tqdm(desc=description, total=total, unit=unit, smoothing=0, disable=not verbose)
-
-
-def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=False, bar=None):
+def run_units(
+    function, units, *, n_jobs=None, memory=None, archive=None, nodes=False, progress=None
+):
     """Return what units of work yield, from the stores where they are known.
 
     The archive is asked first, here, and is written to as soon as each result arrives; what it
@@ -92,7 +97,7 @@ def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=
     Parameters
     ----------
     function : callable
-        `clone_unit` or `fit_unit`.
+        One of the units above, or another of the kind.
     units : sequence of tuple
         Arguments of each unit.
     n_jobs : int or None
@@ -104,22 +109,24 @@ def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=
     nodes : bool
         Whether the units are the nodes of the archive, in their order: then they become what it
         shows as its table.
-    bar : tqdm or None
-        Bar to move by one for each unit.
+    progress : Progress or None
+        Moved by one for each unit.
 
     Returns
     -------
     list of dict
         Results in the order of the units.
     """
-    results, keys = [None] * len(units), None
+    results: list[Any] = [None] * len(units)
+    keys: list[str] = []
     if archive is not None:
         keys = [archive.key(function.__name__, unit) for unit in units]
         if nodes:
             archive.begin_pass(keys)
         results = [archive.get(key) for key in keys]
     missing = [number for number, result in enumerate(results) if result is None]
-    _count_resumed(bar, len(units) - len(missing))
+    if progress is not None:
+        progress.skip(len(units) - len(missing))
     compute = check_memory(memory).cache(function)
     # Unordered: a slow spectrum must not hold back from the disk those that are done. Arrays go
     # to the processes as they are: mapped, every spectrum would stay in shared memory to the end.
@@ -130,8 +137,8 @@ def run_units(function, units, *, n_jobs=None, memory=None, archive=None, nodes=
         if archive is not None:
             archive.put(keys[number], result)
         results[number] = result
-        if bar is not None:
-            bar.update()
+        if progress is not None:
+            progress.update()
     return results
 
 
@@ -139,18 +146,9 @@ def _numbered(number, compute, unit):
     """Compute one unit; result and error both tell its place."""
     # A worker whose first answers come from the memory would import these later, and joblib take
     # what they weigh for a leak and start the worker anew, with a warning.
-    importlib.import_module("skphx.lines._kernels_cpu")
+    importlib.import_module("skphx.lines._engine.kernels_cpu")
     try:
         return number, compute(*unit)
     except Exception as error:
         error.add_note(f"This happened in spectrum {number} of those fitted together.")
         raise
-
-
-def _count_resumed(bar, n_known):
-    """Move the bar over known units, but leave them out of the rate."""
-    if bar is None or bar.disable or not n_known:
-        return
-    bar.initial += n_known
-    bar.n += n_known
-    bar.set_postfix_str(f"{bar.initial} from the archive")

@@ -1,35 +1,36 @@
-"""Broadening as transfer functions: Fourier transforms of kernels, with their derivatives.
+"""Transfer functions of broadening kernels, with their derivatives.
 
 =========== ========= ==========================================================
-quantity    unit      what
+quantity    unit      meaning
 =========== ========= ==========================================================
 omega       s/km      angular frequency conjugate to velocity, c ln(wavelength)
 vsini2      km²/s²    square of the projected equatorial velocity
 macro2      km²/s²    square of the radial-tangential macroturbulence ζ_RT
-variance    km²/s²    of the Gaussian line-spread function
+variance    km²/s²    variance of the Gaussian line-spread function
 =========== ========= ==========================================================
 
-Every kernel has unit area, so that every transfer function is 1 at frequency 0. Rotation and
-macroturbulence enter by their squares: widths are even functions of the velocities, so that
-derivatives by the velocities themselves vanish at rest, and least squares would stay there.
+A transfer function is the Fourier transform of a kernel. Every kernel has unit area, so every
+transfer function is 1 at frequency 0. Rotation and macroturbulence are parameterised by their
+squares. The broadening is an even function of these velocities, so derivatives with respect to
+the velocities vanish at 0, and a least-squares fit could not leave 0.
 """
 
 import numpy as np
 from scipy.special import j0, j1
 
-SPEED_OF_LIGHT = 299792.458  # km/s
-FWHM_OF_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
-# Below it, closed forms lose digits to cancellation and the series has them all.
+from skphx._domain import FWHM_PER_SIGMA, SPEED_OF_LIGHT
+
+# Arguments below this use the power series: the closed forms suffer from cancellation there.
 _SMALL = 0.5
 
 
 def _series(z, coefficients):
-    """Polynomial in z, lowest power first."""
+    """Evaluate a polynomial in z, lowest power first."""
     return np.polynomial.polynomial.polyval(z, coefficients)
 
 
 def _disc(t2, t):
-    """Transform of a disc seen edge-on, 2 J1(t)/t, and its derivative by t², −J2(t)/t²."""
+    """Return the transform of a disc seen edge-on, 2 J1(t)/t, and d/d(t²) of it, −J2(t)/t²."""
     value = _series(t2, (1.0, -1 / 8, 1 / 192, -1 / 9216, 1 / 737280))
     slope = _series(t2, (-1 / 8, 1 / 96, -1 / 3072, 1 / 184320))
     large = t > _SMALL
@@ -41,7 +42,7 @@ def _disc(t2, t):
 
 
 def _ball(t2, t):
-    """Transform of a parabola, 3 (sin t − t cos t)/t³, and its derivative by t²."""
+    """Return the transform of a parabola, 3 (sin t − t cos t)/t³, and d/d(t²) of it."""
     value = _series(t2, (1.0, -1 / 10, 1 / 280, -1 / 15120, 1 / 1330560))
     slope = _series(t2, (-1 / 10, 1 / 140, -1 / 5040, 1 / 332640))
     large = t > _SMALL
@@ -54,7 +55,7 @@ def _ball(t2, t):
 
 
 def rotation(omega, vsini2, limb_darkening):
-    """Transfer function of rotation, a rigid sphere with linear limb darkening.
+    """Return the transfer function of rotation: rigid sphere, linear limb darkening.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def rotation(omega, vsini2, limb_darkening):
     transfer : ndarray of shape (n_spectra, n_frequencies)
         Dimensionless.
     derivative : ndarray of shape (n_spectra, n_frequencies)
-        By `vsini2`.
+        Derivative with respect to `vsini2`.
 
     References
     ----------
@@ -80,16 +81,15 @@ def rotation(omega, vsini2, limb_darkening):
     t = np.sqrt(t2)
     disc, disc_slope = _disc(t2, t)
     ball, ball_slope = _ball(t2, t)
-    of_disc = (1.0 - limb_darkening) / (1.0 - limb_darkening / 3.0)
-    of_ball = 1.0 - of_disc
-    transfer = of_disc * disc + of_ball * ball
-    return transfer, (of_disc * disc_slope + of_ball * ball_slope) * omega**2
+    share = (1.0 - limb_darkening) / (1.0 - limb_darkening / 3.0)
+    transfer = share * disc + (1.0 - share) * ball
+    return transfer, (share * disc_slope + (1.0 - share) * ball_slope) * omega**2
 
 
 def macroturbulence(omega, macro2):
-    """Transfer function of radial-tangential macroturbulence with equal shares.
+    """Return the transfer function of radial-tangential macroturbulence with equal shares.
 
-    Integrated over a disc without limb darkening: radial and tangential streams then have
+    It is integrated over a disc without limb darkening. Radial and tangential motions then have
     the same transform, (1 − exp(−y))/y with y = (ωζ/2)².
 
     Parameters
@@ -102,7 +102,7 @@ def macroturbulence(omega, macro2):
     Returns
     -------
     transfer, derivative : ndarray of shape (n_spectra, n_frequencies)
-        The transfer function, and its derivative by `macro2`.
+        The transfer function, and its derivative with respect to `macro2`.
 
     References
     ----------
@@ -120,19 +120,19 @@ def macroturbulence(omega, macro2):
 
 
 def gaussian(omega, variance):
-    """Transfer function of a Gaussian line-spread function.
+    """Return the transfer function of a Gaussian line-spread function.
 
     Parameters
     ----------
     omega : ndarray of shape (n_frequencies,)
         Angular frequency, s/km.
     variance : ndarray of shape (n_spectra,)
-        Of the Gaussian, km²/s².
+        Variance of the Gaussian, km²/s².
 
     Returns
     -------
     transfer, derivative : ndarray of shape (n_spectra, n_frequencies)
-        The transfer function, and its derivative by `variance`.
+        The transfer function, and its derivative with respect to `variance`.
     """
     half = -0.5 * omega**2
     transfer = np.exp(variance[:, None] * half)
@@ -140,11 +140,14 @@ def gaussian(omega, variance):
 
 
 def variance_of_resolution(resolution):
-    """Variance in km²/s² of a Gaussian whose FWHM is c/R."""
-    return (SPEED_OF_LIGHT / (FWHM_OF_SIGMA * np.asarray(resolution))) ** 2
+    """Return the variance in km²/s² of a Gaussian whose FWHM is c/R."""
+    return (SPEED_OF_LIGHT / (FWHM_PER_SIGMA * np.asarray(resolution))) ** 2
 
 
 def shift_of_velocity(velocity):
-    """Shift in c ln(wavelength), km/s, of a relativistic radial velocity, and its derivative."""
+    """Return the shift in c ln(wavelength), km/s, of a radial velocity, and its derivative.
+
+    The Doppler shift is relativistic.
+    """
     beta = np.asarray(velocity) / SPEED_OF_LIGHT
     return SPEED_OF_LIGHT * np.arctanh(beta), 1.0 / (1.0 - beta**2)

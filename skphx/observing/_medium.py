@@ -1,31 +1,33 @@
 """Wavelengths in air and in vacuum.
 
 ========== ====== ===========================================
-quantity   unit   what
+quantity   unit   meaning
 ========== ====== ===========================================
-wavelength Å      in the medium that the function's name says
+wavelength Å      wavelength in the medium of the function's name
 n          1      refractive index of standard air
 ========== ====== ===========================================
 """
 
+from typing import Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from skphx._validation import check_wavelength
+from skphx._domain import check_medium, check_wavelength
 
-MEDIA = ("air", "vacuum")
-# Below 2000 Å air is opaque, and wavelengths are given in vacuum by convention.
+# Air is opaque below 2000 Å, and wavelengths are given in vacuum by convention.
 _SHORTEST_IN_AIR = 2000.0
 
 
 def _refractive_index(vacuum):
-    """Refractive index of standard air at vacuum wavelengths in Å, same shape."""
+    """Return the refractive index of standard air at vacuum wavelengths in Å."""
     wavenumber2 = (1e4 / vacuum) ** 2
     refractivity = 5792105e-8 / (238.0185 - wavenumber2) + 167917e-8 / (57.362 - wavenumber2)
     return 1.0 + refractivity
 
 
-def vacuum_to_air(wavelength):
-    """Convert vacuum wavelengths to those in standard air.
+def vacuum_to_air(wavelength: ArrayLike) -> NDArray[np.float64]:
+    """Convert vacuum wavelengths to wavelengths in standard air.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ def vacuum_to_air(wavelength):
     Returns
     -------
     ndarray of shape (n_pixels,)
-        In air, Å; wavelengths below 2000 Å are returned as they are, as is the convention.
+        In air, Å; wavelengths below 2000 Å are not changed, by convention.
 
     Raises
     ------
@@ -52,15 +54,15 @@ def vacuum_to_air(wavelength):
     >>> vacuum_to_air([5000.0, 8544.44]).round(3)
     array([4998.606, 8542.093])
     """
-    wavelength = check_wavelength(wavelength)
-    index = np.ones_like(wavelength)
-    far = wavelength >= _SHORTEST_IN_AIR
-    index[far] = _refractive_index(wavelength[far])
-    return wavelength / index
+    vacuum = check_wavelength(wavelength)
+    index = np.ones_like(vacuum)
+    convert = vacuum >= _SHORTEST_IN_AIR
+    index[convert] = _refractive_index(vacuum[convert])
+    return vacuum / index
 
 
-def air_to_vacuum(wavelength):
-    """Convert wavelengths in standard air to those in vacuum; the inverse of `vacuum_to_air`.
+def air_to_vacuum(wavelength: ArrayLike) -> NDArray[np.float64]:
+    """Convert wavelengths in standard air to vacuum wavelengths; inverse of `vacuum_to_air`.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def air_to_vacuum(wavelength):
     Returns
     -------
     ndarray of shape (n_pixels,)
-        In vacuum, Å; wavelengths below 2000 Å are returned as they are.
+        In vacuum, Å; wavelengths below 2000 Å are not changed.
 
     Raises
     ------
@@ -89,26 +91,32 @@ def air_to_vacuum(wavelength):
     >>> air_to_vacuum(vacuum_to_air([5000.0])).round(9)
     array([5000.])
     """
-    wavelength = check_wavelength(wavelength)
-    vacuum = wavelength.copy()
-    far = wavelength >= _SHORTEST_IN_AIR
-    # The index changes by 1e-9 an Å: each turn wins eight digits.
+    air = check_wavelength(wavelength)
+    vacuum = air.copy()
+    convert = air >= _SHORTEST_IN_AIR
+    # The index changes by 1e-9 per Å, so each iteration adds eight digits.
     for _ in range(3):
-        vacuum[far] = wavelength[far] * _refractive_index(vacuum[far])
+        vacuum[convert] = air[convert] * _refractive_index(vacuum[convert])
     return vacuum
 
 
-def to_medium(wavelength, medium, target, *, name="wavelength"):
-    """Bring wavelengths to the emulator's medium, or say what is unknown.
+def to_medium(
+    wavelength: NDArray[np.float64],
+    medium: Literal["air", "vacuum"] | None,
+    target: Literal["air", "vacuum"] | None,
+    *,
+    name: str = "wavelength",
+) -> NDArray[np.float64]:
+    """Convert wavelengths to the emulator's medium.
 
     Parameters
     ----------
     wavelength : ndarray of shape (n_pixels,)
         In `medium`, Å.
     medium, target : {"air", "vacuum"} or None
-        Medium of the wavelengths and of the emulator; both or none must be known.
+        Medium of the wavelengths and of the emulator; both or neither must be known.
     name : str
-        What the wavelengths belong to, for the message.
+        Owner of the wavelengths, for the message.
 
     Returns
     -------
@@ -121,8 +129,7 @@ def to_medium(wavelength, medium, target, *, name="wavelength"):
         If a medium is neither "air", "vacuum" nor None, or only one of the two is known.
     """
     for owner, value in ((name, medium), ("the emulator", target)):
-        if value not in (*MEDIA, None):
-            raise ValueError(f"medium of {owner} must be 'air', 'vacuum' or None, got {value!r}.")
+        check_medium(value, name=f"medium of {owner}")
     if medium == target:
         return wavelength
     if medium is None:

@@ -1,14 +1,13 @@
-"""Spectra on the model's own pixels: nothing happens to the light on its way."""
+"""Forward model of spectra on the grid's own pixels: the identity."""
 
 import numpy as np
 
 
 class ModelPixels:
-    """The forward model of spectra that are given as the grid's are.
+    """Forward model of spectra on the grid's pixels, at rest and at the grid's resolution.
 
-    It has what inference asks of a :class:`~skphx.observing.LightPath`: the grid's spectra are
-    already what a pixel holds, at rest and at their own resolution, so that the operator is the
-    identity.
+    The operator is the identity. The class has the attributes and the methods of
+    :class:`~skphx.observing.ForwardModel` that inference uses.
 
     Parameters
     ----------
@@ -19,25 +18,15 @@ class ModelPixels:
     ----------
     n_pixels : int
         Number of pixels.
-    chunk_slices : list of slice
-        One, of all pixels.
-    centres : list of ndarray of shape (n_pixels,)
-        One, of all pixel centres in Å.
-    covered : ndarray of shape (n_pixels,), bool
-        All True.
-    line_width : float
-        0: no line-spread function is known.
+    segment_slices : list of slice
+        One slice with all pixels.
     """
-
-    line_width = 0.0
 
     def __init__(self, wavelength):
         self.n_pixels = len(wavelength)
-        self.chunk_slices = [slice(0, self.n_pixels)]
-        self.centres = [wavelength]
-        self.covered = np.ones(self.n_pixels, dtype=bool)
+        self.segment_slices = [slice(0, self.n_pixels)]
 
-    def observe_with_derivatives(self, flux, flux_jacobian, effects, by):
+    def observe_with_derivatives(self, flux, flux_jacobian, kinematics, by):
         """Return spectra and derivatives as they are, pixels last.
 
         Parameters
@@ -45,11 +34,11 @@ class ModelPixels:
         flux : ndarray of shape (n_spectra, n_pixels)
             Model flux.
         flux_jacobian : ndarray of shape (n_spectra, n_pixels, n_parameters), or None
-            Its derivatives by stellar parameters.
-        effects : ndarray of shape (n_spectra, 4)
-            Velocity, v sin i, macroturbulence and resolution, which are not looked at.
+            Its derivatives with respect to the stellar parameters.
+        kinematics : ndarray of shape (n_spectra, 4)
+            Kinematic and instrumental parameters; not used.
         by : sequence of str
-            Empty: there is no effect to differentiate by.
+            Empty: no such parameter is free.
 
         Returns
         -------

@@ -1,19 +1,21 @@
-"""Samples of a smooth spectrum as means over pixels, conserving flux."""
+"""Resample a smooth spectrum to means over pixels, conserving flux."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, vstack
 
-from skphx._validation import check_wavelength
+from skphx._domain import check_wavelength
 
-# Six neighbouring samples: a polynomial of degree 5, which three Gauss points integrate exactly.
+# Six neighbouring samples define a polynomial of degree 5. Three Gauss points integrate this
+# polynomial exactly.
 _N_NEIGHBOURS = 6
 _GAUSS_POINTS, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(3)
-# Pixels integrated at once, to bound the memory of their sub-intervals.
+# Pixels integrated at once, to limit the memory.
 _BLOCK = 50_000
 
 
 def pixel_edges(wavelength):
-    """Edges of pixels, half-way between centres; the outermost pixels are symmetric.
+    """Return pixel edges, half-way between centres; the outermost pixels are symmetric.
 
     Parameters
     ----------
@@ -32,14 +34,14 @@ def pixel_edges(wavelength):
 
 
 def interpolation_matrix(nodes, targets):
-    """Local polynomial interpolation through the six nearest samples.
+    """Return the matrix of local polynomial interpolation through the six nearest samples.
 
     Parameters
     ----------
     nodes : ndarray of shape (n_nodes,)
-        Where the samples are, increasing.
+        Positions of the samples, increasing.
     targets : ndarray of shape (n_targets,)
-        Where they are wanted, within the nodes.
+        Positions at which to interpolate, within the nodes.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def interpolation_matrix(nodes, targets):
     cell = np.searchsorted(nodes, targets, side="right") - 1
     first = np.clip(cell - (n_neighbours // 2 - 1), 0, len(nodes) - n_neighbours)
     columns = first[:, None] + np.arange(n_neighbours)
-    # In units of the local step, so that products of differences stay near one.
+    # Differences in units of the local step: their products do not overflow or underflow.
     step = (nodes[columns[:, -1]] - nodes[columns[:, 0]]) / max(n_neighbours - 1, 1)
     at = (nodes[columns] - targets[:, None]) / np.where(step > 0, step, 1.0)[:, None]
     weights = np.ones(columns.shape)
@@ -63,7 +65,7 @@ def interpolation_matrix(nodes, targets):
 
 
 def pixel_matrix(nodes, low, high):
-    """Means over pixels of the curve through samples.
+    """Return the matrix from samples to means over pixels of the curve through the samples.
 
     Parameters
     ----------
@@ -75,8 +77,8 @@ def pixel_matrix(nodes, low, high):
     Returns
     -------
     csr_array of shape (n_pixels, n_nodes)
-        ``matrix @ samples`` is the mean flux of each pixel. Integrals are those of one curve
-        for all pixels: those of adjacent pixels add up to that of the joint one.
+        ``matrix @ samples`` is the mean flux of each pixel. All pixels integrate the same curve,
+        so integrals over adjacent pixels add up to the integral over both.
     """
     return vstack(
         [
@@ -88,7 +90,8 @@ def pixel_matrix(nodes, low, high):
 
 
 def _pixel_block(nodes, low, high):
-    # Cut every pixel at the nodes inside it: the curve is one polynomial on each piece.
+    """Return the rows of `pixel_matrix` for some pixels."""
+    # Each pixel is cut at the nodes inside it. On each piece the curve is one polynomial.
     first = np.searchsorted(nodes, low, side="right")
     last = np.searchsorted(nodes, high, side="left")
     n_pieces = last - first + 1
@@ -108,21 +111,23 @@ def _pixel_block(nodes, low, high):
     return gather @ interpolation_matrix(nodes, points.ravel())
 
 
-def resample_flux(wavelength, flux, new_wavelength):
-    """Bring a well-sampled spectrum to other pixels, conserving flux.
+def resample_flux(
+    wavelength: ArrayLike, flux: ArrayLike, new_wavelength: ArrayLike
+) -> NDArray[np.float64]:
+    """Resample a well-sampled spectrum to other pixels, conserving flux.
 
-    The flux of a new pixel is the mean over it of the smooth curve through the old samples,
-    so that the integral over any range of whole pixels is that of the curve.
+    The flux of a new pixel is the mean, over this pixel, of a smooth curve through the old
+    samples. The integral over any number of whole pixels is therefore that of the curve.
 
     Parameters
     ----------
     wavelength : array-like or Quantity of shape (n_samples,)
-        Å, strictly increasing; at least two samples a resolution element.
+        Å, strictly increasing; at least two samples per resolution element.
     flux : array-like of shape (n_samples,) or (n_spectra, n_samples)
         Flux per unit of wavelength.
     new_wavelength : array-like or Quantity of shape (n_pixels,)
-        Centres of the new pixels in Å, in the same medium; edges are half-way between them,
-        and lie within `wavelength`.
+        Centres of the new pixels in Å, in the same medium. Edges are half-way between centres,
+        and must lie within `wavelength`.
 
     Returns
     -------
@@ -149,20 +154,19 @@ def resample_flux(wavelength, flux, new_wavelength):
         ...
     ValueError: new_wavelength must lie within wavelength with whole pixels, but ...
     """
-    flux = np.asarray(flux, dtype=np.float64)
-    wavelength = check_wavelength(wavelength, flux.shape[-1])
-    new_wavelength = check_wavelength(new_wavelength, name="new_wavelength")
-    if min(len(wavelength), len(new_wavelength)) < 2:
+    samples = np.asarray(flux, dtype=np.float64)
+    old = check_wavelength(wavelength, samples.shape[-1])
+    new = check_wavelength(new_wavelength, name="new_wavelength")
+    if min(len(old), len(new)) < 2:
         raise ValueError(
-            f"wavelength and new_wavelength need two pixels or more, got {len(wavelength)} and "
-            f"{len(new_wavelength)}; the width of a lone pixel is unknown."
+            f"wavelength and new_wavelength need two pixels or more, got {len(old)} and "
+            f"{len(new)}; the width of a single pixel is unknown."
         )
-    edges = pixel_edges(new_wavelength)
-    if edges[0] < wavelength[0] or edges[-1] > wavelength[-1]:
+    edges = pixel_edges(new)
+    if edges[0] < old[0] or edges[-1] > old[-1]:
         raise ValueError(
             f"new_wavelength must lie within wavelength with whole pixels, but they reach from "
-            f"{edges[0]:.10g} to {edges[-1]:.10g} Å and the spectrum from {wavelength[0]:.10g} to "
-            f"{wavelength[-1]:.10g} Å; leave the pixels beyond out."
+            f"{edges[0]:.10g} to {edges[-1]:.10g} Å and the spectrum from {old[0]:.10g} to "
+            f"{old[-1]:.10g} Å; leave out the pixels beyond the spectrum."
         )
-    matrix = pixel_matrix(wavelength, edges[:-1], edges[1:])
-    return flux @ matrix.T
+    return samples @ pixel_matrix(old, edges[:-1], edges[1:]).T

@@ -1,0 +1,231 @@
+"""Save fitted estimators to files, and load them without running code from the file.
+
+A model file is a zip archive of arrays and plain values, as skops writes it. It has one more
+member, ``provenance.json``, which describes the model and its data, and can be read without
+loading the model.
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from skphx._atomic_write import write_atomically
+from skphx._domain import check_file
+from skphx._version import __version__
+
+_PROVENANCE = "provenance.json"
+_FORMAT = "skphx model"
+_VERSION = 1
+
+
+def save_model(
+    path: str | os.PathLike[str],
+    estimator: BaseEstimator,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Save a fitted estimator to a file that :func:`load_model` reads without running code.
+
+    Parameters
+    ----------
+    path : path
+        File to write, ending in ``.skops``; an existing file is replaced.
+    estimator : estimator
+        An estimator of skphx, or a scikit-learn Pipeline of them.
+    provenance : dict or None
+        Where the data of the model come from, such as ``grid.provenance``; values must be
+        valid in JSON. The version of skphx, the date and the estimator's settings are added.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    LocalFileError
+        If the file cannot be written; an existing file is then unchanged.
+    ValueError
+        If the name of the file does not end in ``.skops``.
+
+    See Also
+    --------
+    load_model : Loads the file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from skphx import PercentileNormalizer, load_model, save_model
+    >>> normalizer = PercentileNormalizer(percentile=90).fit(np.ones((2, 5)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_model(os.path.join(folder, "model.skops"), normalizer)
+    ...     load_model(path)
+    PercentileNormalizer(percentile=90)
+    """
+    import skops.io
+
+    path = Path(path)
+    if path.suffix != ".skops":
+        raise ValueError(f"path must end in .skops, got {path.name!r}; rename the file.")
+    content = io.BytesIO(skops.io.dumps(estimator))
+    described = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "skphx": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "estimator": type(estimator).__name__,
+        **_fitted_on(estimator),
+        "settings": _settings(estimator),
+        "made_of": provenance or {},
+    }
+    with zipfile.ZipFile(content, "a") as archive:
+        archive.writestr(_PROVENANCE, json.dumps(described, indent=1, default=str))
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
+    return path
+
+
+def load_model(path: str | os.PathLike[str]) -> Any:
+    """Load a fitted estimator that :func:`save_model` wrote.
+
+    Only objects of skphx, scikit-learn, NumPy and SciPy are created, and only their attributes
+    are set. A file that contains anything else is refused.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    estimator
+        The saved estimator.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    ValueError
+        If the file is not a model file, is damaged, or contains objects that are not trusted.
+
+    Examples
+    --------
+    See :func:`save_model`.
+    """
+    import skops.io
+
+    path = Path(path)
+    read_provenance(path)
+    try:
+        untrusted = skops.io.get_untrusted_types(file=path)
+    except Exception as error:  # skops raises many types for damaged files
+        raise ValueError(_damaged(path, error)) from error
+    foreign = [name for name in untrusted if not _is_class_of_ours(name)]
+    if foreign:
+        raise ValueError(
+            f"{path.name} contains {', '.join(foreign)}, which is not part of skphx, and is not "
+            f"loaded, because it could run any code. Do not trust the source of this file."
+        )
+    try:
+        return skops.io.load(path, trusted=untrusted)
+    except Exception as error:
+        raise ValueError(_damaged(path, error)) from error
+
+
+def read_provenance(path):
+    """Read the description of a model file without loading the model.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict
+        ``skphx``, ``created``, ``estimator``, ``settings``, ``made_of`` and others.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    ValueError
+        If the file is not a model file, or has a later version of the format.
+    """
+    path = check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            provenance = json.loads(archive.read(_PROVENANCE))
+        if provenance["format"] != _FORMAT:
+            raise ValueError(f"its format is {provenance['format']!r}")
+        version = int(provenance["version"])
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError, OSError) as error:
+        raise ValueError(
+            f"{path.name} is not a model file of skphx ({error}); build the model again."
+        ) from error
+    if version > _VERSION:
+        raise ValueError(
+            f"{path.name} has version {version} of the format, and this version of skphx reads "
+            f"versions up to {_VERSION}; update skphx."
+        )
+    return provenance
+
+
+def _is_class_of_ours(name):
+    """Whether a dotted name is a class defined in skphx."""
+    module, _, attribute = name.rpartition(".")
+    if not (module == "skphx" or module.startswith("skphx.")):
+        return False
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError):
+        return False
+    return isinstance(found, type) and found.__module__ == module
+
+
+def _fitted_on(estimator):
+    """Wavelengths and nodes of a fitted emulator, as values of JSON."""
+    emulator = getattr(estimator, "emulator_", estimator)
+    emulator = getattr(emulator, "estimator", emulator)  # of a FrozenEstimator
+    facts: dict[str, Any] = {}
+    if hasattr(emulator, "wavelength_"):
+        wavelength = emulator.wavelength_
+        facts["wavelength"] = {
+            "low": float(wavelength[0]),
+            "high": float(wavelength[-1]),
+            "n_pixels": len(wavelength),
+        }
+    if hasattr(emulator, "grid_"):
+        grid = emulator.grid_
+        facts["parameters"] = {
+            name: [float(edge) for edge in edges]
+            for name, edges in zip(grid.parameter_names, grid.bounds, strict=True)
+        }
+    if hasattr(emulator, "present_"):
+        facts["n_nodes"], facts["n_lines"] = (int(size) for size in emulator.present_.shape)
+    return facts
+
+
+def _settings(estimator):
+    """Return the settings that are numbers, strings, booleans or None, by their full names."""
+    plain = (bool, int, float, str, type(None))
+    return {
+        name: value
+        for name, value in estimator.get_params(deep=True).items()
+        if isinstance(value, plain)
+    }
+
+
+def _damaged(path, error):
+    return (
+        f"{path.name} is damaged, or was written by another version of skphx "
+        f"({type(error).__name__}: {error}); build the model again."
+    )

@@ -1,0 +1,571 @@
+"""StellarParameterEstimator: infer stellar parameters with the help of an emulator."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
+
+from skphx._domain import check_flux
+from skphx._progress import fit_task
+from skphx._restore import restore_on_failure
+from skphx.flux._base import SpectralEmulator
+from skphx.inference._bounds_and_priors import (
+    resolve_boxes,
+    resolve_observed_priors,
+    resolve_priors,
+)
+from skphx.inference._compiling import compile_emulator
+from skphx.inference._infer import infer_stars
+from skphx.inference._observation_model import ObservationModel
+from skphx.inference._pixel_weights import check_sigma
+from skphx.inference._predict import Search, predict_parameters
+from skphx.inference._result import InferenceResult
+from skphx.inference._sampling import PosteriorSampler
+from skphx.inference._starting_points import draw_templates
+from skphx.inference._surrogate import make_surrogate
+from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike
+
+
+class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
+    """Infer stellar parameters by fitting emulated spectra to observed ones.
+
+    Each spectrum is compared with emulated spectra at random points of the search box. From the
+    best of these points, chi² is minimised by Gauss-Newton steps. A polynomial multiplies the
+    model, so scale and slow shape of the continuum have no influence. :meth:`predict` takes
+    spectra on the grid's pixels. :meth:`infer` takes observed stars on their own pixels, fits
+    their velocity and broadening, and returns errors and flags.
+
+    Parameters
+    ----------
+    emulator : FluxEmulator or LineManifoldRegressor
+        The emulator. It is cloned and fitted; ``FrozenEstimator(emulator)`` is used as it is.
+    search : "gauss-newton" or GaussianProcessSearch, default="gauss-newton"
+        Search method of `predict`; :class:`skphx.paper.GaussianProcessSearch` is that of the
+        paper.
+    continuum_degree : int or None, default=3
+        Degree of the polynomial that multiplies the model and is marginalised. None is no
+        polynomial, not even a constant factor, for spectra in the unit of the grid.
+    bounds : array-like of shape (n_parameters, 2) or None, default=None
+        Search box; NaN or None is the whole grid. `predict` also takes a box for each spectrum.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial points; with an int, results are repeatable.
+    n_initial_points : int, default=100
+        Number of random points at which spectra are emulated to find starting points. Spectra
+        of more than 25,000 pixels have fewer, but at least 24.
+    n_starts : int, default=2
+        Number of starting points of the minimisation: the best of the initial points. The
+        lowest minimum is kept.
+    n_jobs : int or None, default=None
+        Number of processes.
+
+    Attributes
+    ----------
+    emulator_ : FluxEmulator, LineManifoldRegressor or FrozenEstimator
+        The fitted emulator.
+    error_ : InterpolationError or None
+        Interpolation-error model of the emulator; None if it has none.
+    surrogate_ : FluxEmulator or None
+        Low-rank surrogate of the emulator, used for all but the last steps of the minimisation.
+        None if the spectra of the nodes would take more than a gigabyte, or if `search` is
+        another one.
+    n_features_in_ : int
+        Number of pixels.
+
+    See Also
+    --------
+    FluxEmulator : emulates flux.
+    LineManifoldRegressor : emulates flux and lines.
+    skphx.inference.boxes_around : search boxes around known values.
+
+    Notes
+    -----
+    If the emulator has a normaliser, `predict` compares spectra with raw flux, as they were
+    given to `fit`, and `infer` compares them with normalised flux. Both multiply the model by
+    the polynomial. Observed spectra are never normalised, because noise would bias their
+    continuum.
+
+    References
+    ----------
+    Golub & Pereyra (2003), Inverse Problems 19, R1, for the elimination of the polynomial.
+
+    Examples
+    --------
+    >>> from skphx import FluxEmulator, StellarParameterEstimator
+    >>> from skphx.datasets import make_stellar_grid
+    >>> grid = make_stellar_grid(teff=(5000, 6000), logg=(4.0, 5.0), feh=(0.0,), n_pixels=500,
+    ...                          n_lines=10)
+    >>> spectra = grid.spectra / grid.spectra.max(axis=1, keepdims=True)
+    >>> estimator = StellarParameterEstimator(FluxEmulator(grid.wavelength), random_state=0)
+    >>> inferred = estimator.fit(spectra, grid.parameters).predict(7.0 * spectra[:1])
+    >>> bool(abs(inferred - [[5000.0, 4.0, 0.0]]).max() < 1.0)
+    True
+    """
+
+    # Arguments with values for each spectrum are routed through Pipelines and searches.
+    __metadata_request__predict = {  # noqa: RUF012
+        "bounds": True,
+        "priors": True,
+        "sigma": True,
+    }
+
+    def __init__(
+        self,
+        emulator: SpectralEmulator | FrozenEstimator,
+        search: Literal["gauss-newton"] | Search = "gauss-newton",
+        *,
+        continuum_degree: int | None = 3,
+        bounds: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        n_initial_points: int = 100,
+        n_starts: int = 2,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.emulator = emulator
+        self.search = search
+        self.continuum_degree = continuum_degree
+        self.bounds = bounds
+        self.random_state = random_state
+        self.n_initial_points = n_initial_points
+        self.n_starts = n_starts
+        self.n_jobs = n_jobs
+
+    @restore_on_failure
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit the emulator to spectra of known parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Spectra of the grid's nodes, raw or normalised as the emulator needs them.
+        y : array-like of shape (n_spectra, n_parameters)
+            Their stellar parameters.
+
+        Returns
+        -------
+        self : StellarParameterEstimator
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter of the constructor is out of its range, or the emulator refuses the
+            spectra or the nodes.
+        """
+        self._check_settings()
+        spectra, parameters = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
+        )
+        if parameters.ndim == 1:
+            raise ValueError(
+                f"y must hold the parameters of one spectrum in each row, shape (n_spectra, "
+                f"n_parameters), got shape {parameters.shape}; use y.reshape(-1, 1) for one "
+                f"parameter."
+            )
+        emulator = clone(self.emulator)
+        with (
+            fit_task(self, spectra, parameters, n_subtasks=1) as task,
+            task.hand_to("fit-emulator", emulator),
+        ):
+            emulator.fit(parameters, spectra)
+        n_pixels = len(emulator.wavelength_)
+        if n_pixels != spectra.shape[1]:
+            raise ValueError(
+                f"X must have the {n_pixels} pixels of the fitted emulator, got "
+                f"{spectra.shape[1]}; resample the spectra to emulator.wavelength_."
+            )
+        self._set_emulator(emulator)
+        return self
+
+    def predict(
+        self,
+        X: ArrayLike,
+        bounds: ArrayLike | None = None,
+        priors: ArrayLike | None = None,
+        sigma: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
+        """Infer the stellar parameters of spectra.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Spectra at rest, on the pixels of fit, normalised or raw like the spectra of fit. They
+            may differ from models by a polynomial of `continuum_degree`.
+        bounds : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), optional
+            Search box of all spectra or of each, cut to the grid; NaN means the constructor's.
+        priors : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), optional
+            Mean and standard deviation of a Gaussian prior on each parameter, NaN for none.
+            Priors need `sigma`.
+        sigma : float or array-like of shape (n_spectra,) or (n_spectra, n_pixels), optional
+            Standard errors of the flux, in the unit of `X`.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, n_parameters)
+            Stellar parameters in the order of ``emulator.parameter_names``. If a box extends
+            beyond the nodes of a ragged grid, points outside are moved onto its edge.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If the spectra do not have the pixels of fit, a spectrum is zero everywhere or mostly
+            negative, a box is empty, a shape is wrong, priors are given without `sigma`, or
+            either is given and `search` is not "gauss-newton".
+        ImportError
+            If scikit-optimize is not installed and `search` needs it.
+        """
+        check_is_fitted(self)
+        spectra = validate_data(self, X, dtype=np.float64, reset=False)
+        check_flux(spectra)
+        grid = self.emulator_.grid_
+        boxes = self._boxes(bounds, len(spectra))
+        errors = check_sigma(sigma, spectra.shape)
+        resolved_priors = resolve_priors(priors, len(spectra), grid.parameter_names)
+        random = check_random_state(self.random_state)
+        if not isinstance(self.search, str):
+            if errors is not None or resolved_priors is not None:
+                raise ValueError(
+                    f"search={self.search!r} gives all pixels the same weight and takes neither "
+                    f"sigma nor priors; leave them out, or set search='gauss-newton'."
+                )
+            return self.search.search(
+                self.emulator_, spectra, boxes, random_state=random, n_jobs=self.n_jobs
+            )
+        if resolved_priors is not None and errors is None:
+            raise ValueError(
+                "priors need sigma, the standard errors of the flux; without it their weight "
+                "relative to the spectra is unknown. Pass sigma to predict."
+            )
+        points = predict_parameters(
+            self.emulator_,
+            spectra,
+            errors,
+            boxes,
+            resolved_priors,
+            self._templates(boxes, random),
+            self.continuum_degree,
+            n_starts=self.n_starts,
+            n_jobs=self.n_jobs,
+            error=self.error_,
+            surrogate=self.surrogate_,
+        )
+        # The flux of a point outside the nodes was that at the edge.
+        return grid.resolve_outside(points, "clip")
+
+    @overload
+    def infer(
+        self,
+        stars: ObservedSpectrum | Mapping[str, Any],
+        *,
+        velocity: float | tuple[float, float] = ...,
+        vsini: float | tuple[float, float] = ...,
+        macroturbulence: float | tuple[float, float] = ...,
+        resolution: float | tuple[float, float] | None = ...,
+        medium: Literal["air", "vacuum"] | None = ...,
+        continuum_degree: int | Literal["default"] | None = ...,
+        limb_darkening: float = ...,
+        bounds: ArrayLike | None = ...,
+        priors: Mapping[str, tuple[ArrayLike, ArrayLike]] | ArrayLike | None = ...,
+        n_samples: int = ...,
+    ) -> InferenceResult: ...
+
+    @overload
+    def infer(
+        self,
+        stars: Sequence[StarLike],
+        *,
+        velocity: float | tuple[float, float] = ...,
+        vsini: float | tuple[float, float] = ...,
+        macroturbulence: float | tuple[float, float] = ...,
+        resolution: float | tuple[float, float] | None = ...,
+        medium: Literal["air", "vacuum"] | None = ...,
+        continuum_degree: int | Literal["default"] | None = ...,
+        limb_darkening: float = ...,
+        bounds: ArrayLike | None = ...,
+        priors: Mapping[str, tuple[ArrayLike, ArrayLike]] | ArrayLike | None = ...,
+        n_samples: int = ...,
+    ) -> list[InferenceResult]: ...
+
+    def infer(
+        self,
+        stars: StarLike,
+        *,
+        velocity: float | tuple[float, float] = 0.0,
+        vsini: float | tuple[float, float] = 0.0,
+        macroturbulence: float | tuple[float, float] = 0.0,
+        resolution: float | tuple[float, float] | None = None,
+        medium: Literal["air", "vacuum"] | None = None,
+        continuum_degree: int | Literal["default"] | None = "default",
+        limb_darkening: float = 0.6,
+        bounds: ArrayLike | None = None,
+        priors: Mapping[str, tuple[ArrayLike, ArrayLike]] | ArrayLike | None = None,
+        n_samples: int = 0,
+    ) -> InferenceResult | list[InferenceResult]:
+        """Infer parameters of observed stars on their own pixels, with errors and flags.
+
+        Parameters
+        ----------
+        stars : ObservedSpectrum or mapping, or list of stars
+            One star is an :class:`~skphx.observing.ObservedSpectrum`, or a mapping with
+            `wavelength` and `flux` and, if known, `sigma` or `ivar`, `mask`, `medium`,
+            `resolution`, `line_spread`. Two-dimensional arrays have a row for each order. A list
+            is a list of stars. Within it, a star of several segments (orders, arms or exposures)
+            is a list of segments.
+        velocity, vsini, macroturbulence : float or tuple (low, high)
+            Radial velocity, v sin i and radial-tangential macroturbulence in km/s. A number is
+            held, a parameter with a range is fitted within the range.
+        resolution : float, tuple (low, high) or None
+            λ/FWHM. A number is for segments that have no resolution of their own; a range is
+            fitted, one value for all segments.
+        medium : {"air", "vacuum"} or None
+            Medium of segments that have none of their own. Their wavelengths are converted to
+            the emulator's medium.
+        continuum_degree : int, None or "default"
+            Degree of the polynomial of each segment that multiplies the model and is
+            marginalised. None is for flux whose continuum is 1; ``"default"`` means the value of
+            the constructor.
+        limb_darkening : float
+            Linear limb-darkening coefficient, for the rotation.
+        bounds : array-like of shape (n_parameters, 2) or (n_stars, n_parameters, 2), optional
+            Search box of the stellar parameters; NaN means the constructor's.
+        priors : dict or array-like, optional
+            Gaussian priors: ``{"teff": (mean, standard deviation), "velocity": ...}``, with
+            numbers or arrays of shape (n_stars,); or an array as in `predict`.
+        n_samples : int
+            Number of samples of the posterior of each star to draw with emcee.
+
+        Returns
+        -------
+        InferenceResult, or list of InferenceResult
+            One for each star; a list if `stars` is a list.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If a star has too few good pixels, the model does not cover them, only one medium is
+            known, or a setting is out of its range.
+        ImportError
+            If `n_samples` is above 0 and emcee is not installed.
+
+        Notes
+        -----
+        Spectra are emulated at `n_initial_points` points of the grid and compared with the star
+        at all velocities. The `n_starts` best of them are the starting points of the
+        minimisation. If no errors are given, they are estimated from the scatter of the
+        residuals.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skphx import LineManifoldRegressor, StellarParameterEstimator, VoigtCloner
+        >>> from skphx.datasets import make_stellar_grid
+        >>> grid = make_stellar_grid(teff=(5000, 6000), logg=(4.0, 5.0), feh=(0.0,), n_pixels=1500,
+        ...                          wavelength=(8500.0, 8530.0), n_lines=10, return_lines=True)
+        >>> spectra = grid.spectra / grid.continuum
+        >>> emulator = LineManifoldRegressor(VoigtCloner(wavelength=grid.wavelength))
+        >>> estimator = StellarParameterEstimator(emulator, random_state=0)
+        >>> estimator = estimator.fit(spectra, grid.parameters)
+        >>> star = {"wavelength": grid.wavelength, "flux": 7.0 * spectra[1], "sigma": 0.01}
+        >>> result = estimator.infer(star, velocity=(-20.0, 20.0), continuum_degree=1)
+        >>> result.parameter_names
+        ('teff', 'logg', 'feh', 'velocity')
+        >>> bool(abs(result.parameters[0] - 5000.0) < 100.0)
+        True
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", int, min_val=0)
+        if isinstance(continuum_degree, str) and continuum_degree == "default":
+            continuum_degree = self.continuum_degree
+        observation_model = ObservationModel(
+            velocity=velocity,
+            vsini=vsini,
+            macroturbulence=macroturbulence,
+            resolution=resolution,
+            medium=medium,
+            continuum_degree=continuum_degree,
+            limb_darkening=limb_darkening,
+        )
+        several = isinstance(stars, list | tuple)
+        star_list: list[StarLike] = list(stars) if isinstance(stars, list | tuple) else [stars]
+        if len(star_list) == 0:
+            return []
+        names = self.emulator_.grid_.parameter_names
+        boxes = self._boxes(bounds, len(star_list))
+        random = check_random_state(self.random_state)
+        templates = self._templates(boxes, random)
+        sampler = None
+        if n_samples:
+            sampler = PosteriorSampler(n_samples, random.randint(np.iinfo(np.int32).max))
+        results = infer_stars(
+            self.emulator_,
+            star_list,
+            observation_model,
+            boxes,
+            resolve_observed_priors(priors, len(star_list), names),
+            templates,
+            n_starts=self.n_starts,
+            n_jobs=self.n_jobs,
+            error=self.error_,
+            surrogate=self.surrogate_,
+            sampler=sampler,
+        )
+        return results if several else results[0]
+
+    @classmethod
+    def from_emulator(cls, emulator: SpectralEmulator | FrozenEstimator, **settings: Any) -> Self:
+        """Make an estimator of a fitted emulator.
+
+        Parameters
+        ----------
+        emulator : FluxEmulator or LineManifoldRegressor
+            Fitted emulator; it is not copied.
+        **settings
+            Other parameters of the constructor.
+
+        Returns
+        -------
+        StellarParameterEstimator
+            A fitted estimator.
+
+        Raises
+        ------
+        NotFittedError
+            If `emulator` is not fitted.
+        ValueError
+            If a setting is out of its range.
+        """
+        check_is_fitted(emulator)
+        if not isinstance(emulator, FrozenEstimator):
+            emulator = FrozenEstimator(emulator)
+        estimator = cls(emulator, **settings)
+        estimator._check_settings()
+        estimator.n_features_in_ = len(emulator.wavelength_)
+        estimator._set_emulator(emulator)
+        return estimator
+
+    def compile(
+        self,
+        *,
+        resolution: float | None = None,
+        wavelength: tuple[float, float] | None = None,
+        bounds: ArrayLike | None = None,
+        n_between: int = 1,
+        tolerance: float = 1e-4,
+        n_tests: int = 64,
+        random_state: int = 0,
+    ) -> Self:
+        """Compile the emulator for one instrument, for surveys.
+
+        Spectra are emulated on a lattice finer than the nodes, broadened to the instrument's
+        resolution, sampled at a third of the standard deviation of the line-spread function, and
+        compressed to principal components. For each star, velocity, rotation and pixels are then
+        computed from a few thousand samples. The compiled flux is normalised, also if the
+        emulator has a normaliser.
+
+        Parameters
+        ----------
+        resolution : float or None
+            λ/FWHM of the instrument's Gaussian line-spread function; None keeps that of the
+            model.
+        wavelength : tuple (low, high) or None
+            Range in Å, in the emulator's medium: that of the observed pixels, with margins for
+            velocity and rotation. None is the whole range of the emulator.
+        bounds : array-like of shape (n_parameters, 2) or None
+            Box of parameters; NaN and None are the limits of the grid.
+        n_between : int
+            Number of lattice points between two nodes of the grid on each axis.
+        tolerance : float
+            Largest rms error of the flux at any lattice point from the compression.
+        n_tests : int
+            Number of random points at which the error is measured.
+        random_state : int
+            Seed of these points.
+
+        Returns
+        -------
+        StellarParameterEstimator
+            The same estimator with a compiled :class:`FluxEmulator`. Its attributes
+            ``emulator_.compile_rms_`` and ``emulator_.compile_max_`` are the rms and the largest
+            difference of its flux from the original at the random points.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If the bounds or the wavelengths are outside those of the emulator.
+        """
+        check_is_fitted(self)
+        compiled = compile_emulator(
+            self.emulator_,
+            resolution=resolution,
+            wavelength=wavelength,
+            bounds=bounds,
+            n_between=n_between,
+            tolerance=tolerance,
+            n_tests=n_tests,
+            random_state=random_state,
+        )
+        others = self.get_params(deep=False)
+        del others["emulator"]
+        return self.from_emulator(compiled, **others)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        tags.input_tags.positive_only = True
+        # Spectra of random pixels contain no line.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    def _check_settings(self):
+        """Raise if a parameter of the constructor is out of its range."""
+        if not isinstance(self.search, str) and hasattr(self.search, "check_settings"):
+            self.search.check_settings()
+        elif self.search != "gauss-newton":
+            raise ValueError(
+                f"search must be 'gauss-newton' or an object such as "
+                f"skphx.paper.GaussianProcessSearch(), got {self.search!r}."
+            )
+        if self.continuum_degree is not None:
+            check_scalar(self.continuum_degree, "continuum_degree", Integral, min_val=0)
+        check_scalar(self.n_initial_points, "n_initial_points", Integral, min_val=1)
+        check_scalar(self.n_starts, "n_starts", Integral, min_val=1)
+
+    def _set_emulator(self, emulator):
+        """Keep a fitted emulator, its error model and its surrogate; check the bounds."""
+        self.emulator_ = emulator
+        self._boxes(None, 1)
+        self.error_ = getattr(emulator, "error_", None)
+        self.surrogate_ = None
+        if self.search == "gauss-newton":
+            self.surrogate_ = make_surrogate(emulator)
+
+    def _templates(self, boxes, random):
+        """Return the initial points for some search boxes."""
+        emulator = self.emulator_
+        n_pixels = len(emulator.wavelength_)
+        return draw_templates(emulator.grid_, boxes, self.n_initial_points, n_pixels, random)
+
+    def _boxes(self, bounds, n_spectra):
+        """Return one search box for each spectrum."""
+        grid = self.emulator_.grid_
+        return resolve_boxes(
+            bounds,
+            self.bounds,
+            n_spectra,
+            grid_bounds=grid.bounds,
+            parameter_names=grid.parameter_names,
+        )

@@ -1,0 +1,288 @@
+"""`infer` of StellarParameterEstimator: results of observed stars on their own pixels."""
+
+from collections import defaultdict
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from skphx._domain import KINEMATIC_PARAMETERS
+from skphx.inference._emulator_covariance import error_of_pixels
+from skphx.inference._errors_and_flags import make_results
+from skphx.inference._likelihood import Likelihood
+from skphx.inference._minimisation import in_blocks, minimise
+from skphx.inference._pixel_weights import PixelErrors, inverse_variances, median_levels
+from skphx.inference._result import InferenceResult
+from skphx.inference._starting_points import TemplateScan
+from skphx.observing._observed_spectrum import ObservedSpectrum
+
+_FEWEST_PIXELS = 10
+# Starting points of longer spectra are found with about this many pixels: one window of each
+# segment, the best of so many windows.
+_MOST_SCANNED = 16_000
+_N_WINDOWS = 17
+# The emulator is cut to the wavelengths that the pixels need if these are less than this part.
+_LARGEST_CUT = 0.9
+
+
+def infer_stars(
+    emulator,
+    stars,
+    observation_model,
+    boxes,
+    priors,
+    templates,
+    *,
+    n_starts,
+    n_jobs,
+    error=None,
+    surrogate=None,
+    sampler=None,
+):
+    """Fit observed stars; stars on the same pixels are fitted together.
+
+    Parameters
+    ----------
+    emulator : estimator
+        Fitted emulator.
+    stars : list
+        Each as `as_segments` takes it.
+    observation_model : ObservationModel
+        Settings of the forward model.
+    boxes : ndarray of shape (n_stars, n_parameters, 2)
+        Search boxes of the stellar parameters.
+    priors : ndarray of shape (n_stars, n_parameters + 4, 2) or None
+        Gaussian priors.
+    templates : ndarray of shape (n_templates, n_parameters)
+        Stellar parameters of the templates, among which starting points are chosen.
+    n_starts : int
+        Number of starting points of each star.
+    n_jobs : int or None
+        Number of processes.
+    error : InterpolationError or None
+        Interpolation-error model of the emulator.
+    surrogate : FluxEmulator or None
+        Low-rank surrogate of the emulator.
+    sampler : PosteriorSampler or None
+        Adds samples to each result.
+
+    Returns
+    -------
+    list of InferenceResult
+        One for each star, in their order.
+    """
+    medium = getattr(emulator, "medium", None)
+    segmented = [observation_model.segments_of(star, medium) for star in stars]
+    groups = defaultdict(list)
+    for number, segments in enumerate(segmented):
+        groups[tuple(map(_layout, segments))].append(number)
+    kinematic = np.broadcast_to(
+        observation_model.ranges, (len(stars), len(KINEMATIC_PARAMETERS), 2)
+    )
+    boxes = np.concatenate([boxes, kinematic], axis=1)
+    results: dict[int, InferenceResult] = {}
+    for members in groups.values():
+        fit = _GroupFit(
+            emulator,
+            {number: segmented[number] for number in members},
+            observation_model,
+            None if priors is None else priors[members],
+            templates,
+            error,
+            surrogate,
+        )
+        found = fit.results(boxes[members], n_starts, n_jobs, sampler)
+        results.update(zip(members, found, strict=True))
+    return [results[number] for number in range(len(stars))]
+
+
+def _layout(segment):
+    """Return what two segments must have in common to share a forward model."""
+    spread = None
+    if segment.line_spread is not None:
+        spread = tuple(
+            part.tobytes()
+            for part in (
+                segment.line_spread.data,
+                segment.line_spread.indices,
+                segment.line_spread.indptr,
+            )
+        )
+    return segment.wavelength.tobytes(), segment.resolution, segment.velocity, spread
+
+
+class _GroupFit:
+    """Fit of stars that share pixels and instrument.
+
+    Parameters
+    ----------
+    emulator, observation_model, templates, error, surrogate
+        As in :func:`infer_stars`.
+    stars : dict of int to list of ObservedSpectrum
+        Segments of each star, by the number of the star.
+    priors : ndarray of shape (n_group, n_parameters + 4, 2) or None
+        Priors of these stars.
+    """
+
+    def __init__(self, emulator, stars, observation_model, priors, templates, error, surrogate):
+        segments = next(iter(stars.values()))
+        emulator, forward, self.error = _cut(emulator, segments, observation_model, error)
+        flux = _join(stars, lambda segment: segment.flux)
+        good = _join(stars, lambda segment: segment.good)
+        sigma = _join(
+            stars,
+            lambda segment: (
+                np.full(len(segment.flux), np.nan) if segment.sigma is None else segment.sigma
+            ),
+        )
+        covered = good & forward.covered
+        self.uncovered = 1.0 - covered.sum(axis=1) / np.maximum(good.sum(axis=1), 1)
+        _check_pixels(stars, covered)
+        kinematic = observation_model.ranges.mean(axis=1)[None]
+        self.pixels = PixelErrors(
+            good=covered,
+            sigma_known=np.array(
+                [all(segment.sigma is not None for segment in star) for star in stars.values()]
+            ),
+            level=median_levels(forward, flux, covered),
+            emulator_error=error_of_pixels(self.error, forward, kinematic),
+        )
+        weights = inverse_variances(sigma, self.pixels)
+        others = (
+            flux,
+            weights,
+            observation_model.continuum_degree,
+            observation_model.free,
+            priors,
+        )
+        self.likelihood = self.coarse_likelihood = Likelihood(emulator, forward, *others)
+        if surrogate is not None:
+            near, same_forward, _ = _cut(surrogate, segments, observation_model, None)
+            self.coarse_likelihood = Likelihood(near, same_forward, *others)
+        scanned = _cut_long_spectra(self.coarse_likelihood, segments, observation_model)
+        self.scan = TemplateScan(scanned, templates, observation_model.ranges)
+
+    def results(self, boxes, n_starts, n_jobs, sampler):
+        """Return the results of all stars of the group.
+
+        Parameters
+        ----------
+        boxes : ndarray of shape (n_group, n_parameters + 4, 2)
+            Search boxes, in natural units.
+        n_starts, n_jobs, sampler
+            As in :func:`infer_stars`.
+
+        Returns
+        -------
+        list of InferenceResult
+            One for each star.
+        """
+
+        def results_of(rows):
+            likelihood, end, internal = minimise(
+                self.likelihood,
+                self.coarse_likelihood,
+                self.scan,
+                rows,
+                boxes,
+                n_starts,
+                self.pixels,
+            )
+            results = make_results(
+                likelihood,
+                end,
+                rows,
+                internal,
+                self.pixels,
+                error=self.error,
+                uncovered=self.uncovered,
+                n_shared=self.scan.n_templates,
+            )
+            if sampler is None:
+                return results
+            return [
+                sampler(likelihood, row, internal[row], result)
+                for row, result in zip(rows, results, strict=True)
+            ]
+
+        n_blocks = min(effective_n_jobs(n_jobs), len(boxes))
+        return in_blocks(results_of, np.array_split(np.arange(len(boxes)), n_blocks), n_jobs)
+
+
+def _join(stars, values_of):
+    """Return one row for each star, with the values of all its segments."""
+    return np.array([np.concatenate([values_of(one) for one in star]) for star in stars.values()])
+
+
+def _check_pixels(stars, covered):
+    """Raise if a star has too few good pixels within the model's wavelengths."""
+    for number, count in zip(stars, covered.sum(axis=1), strict=True):
+        if count < _FEWEST_PIXELS:
+            raise ValueError(
+                f"star {number} has {count} good pixels within the model's wavelengths, and a fit "
+                f"needs {_FEWEST_PIXELS}; check its mask and errors (mask=True leaves a pixel "
+                f"out), or use a model of more wavelengths."
+            )
+
+
+def _cut_long_spectra(likelihood, segments, observation_model):
+    """Return the likelihood of a part of the pixels, if there are more than the scan needs."""
+    forward = likelihood.forward
+    if forward.n_pixels <= _MOST_SCANNED:
+        return likelihood
+    good = (likelihood.weights > 0).sum(axis=0)
+    parts, kept = [], []
+    for segment, where in zip(segments, forward.segment_slices, strict=True):
+        n_pixels = where.stop - where.start
+        n_kept = max(2, int(n_pixels * _MOST_SCANNED / forward.n_pixels))
+        # The window with the most good pixels of all stars.
+        starts = np.linspace(0, n_pixels - n_kept, _N_WINDOWS).astype(int)
+        counts = [good[where][start : start + n_kept].sum() for start in starts]
+        start = starts[int(np.argmax(counts))]
+        window = slice(start, start + n_kept)
+        spread = segment.line_spread
+        parts.append(
+            ObservedSpectrum(
+                segment.wavelength[window],
+                segment.flux[window],
+                medium=segment.medium,
+                resolution=segment.resolution,
+                line_spread=None if spread is None else spread[window][:, window],
+                velocity=segment.velocity,
+            )
+        )
+        kept.append(np.arange(where.start + start, where.start + start + n_kept))
+    columns = np.concatenate(kept)
+    emulator, forward, _ = _cut(likelihood.emulator, parts, observation_model, None)
+    return Likelihood(
+        emulator,
+        forward,
+        likelihood.flux[:, columns],
+        np.where(forward.covered, likelihood.weights[:, columns], 0.0),
+        likelihood.degree,
+        likelihood.free,
+        likelihood.priors,
+    )
+
+
+def _cut(emulator, segments, observation_model, error):
+    """Cut an emulator to the wavelengths that the pixels need.
+
+    Returns
+    -------
+    emulator : estimator
+        The emulator, or a part of it.
+    forward : ForwardModel
+        Its forward model to the segments.
+    error : InterpolationError or None
+        On the wavelengths of the emulator returned.
+    """
+    forward = observation_model.forward_model_to(segments, emulator)
+    low, high = forward.needed
+    wavelength = emulator.wavelength_
+    inside = (wavelength >= low) & (wavelength <= high)
+    if not hasattr(emulator, "select") or inside.mean() > _LARGEST_CUT:
+        return emulator, forward, error
+    emulator = emulator.select(wavelength=(low, high))
+    if error is not None:
+        error = error.on_pixels(lambda spectra: spectra[:, inside])
+    return emulator, observation_model.forward_model_to(segments, emulator), error

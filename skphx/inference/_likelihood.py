@@ -1,0 +1,259 @@
+"""Chi² and posterior of observed spectra, with continuum and priors."""
+
+import numpy as np
+
+from skphx._domain import KINEMATIC_PARAMETERS
+from skphx.inference._emulation import emulate, emulate_with_jacobian
+
+# Parameters that are fitted by their squares, see `ForwardModel`.
+SQUARED = ("vsini", "macroturbulence")
+# Part of the diagonal added to normal equations, which keeps a segment without any good pixel
+# solvable.
+_RIDGE = 1e-13
+# Spectra are evaluated in blocks of at most so many numbers.
+_BLOCK_SIZE = 2_000_000
+# Least velocity, km/s, at which a prior is differentiated with respect to the velocity's square.
+_LEAST_VELOCITY = 1e-3
+
+
+def to_internal(points, n_stellar):
+    """Return points with v sin i and macroturbulence replaced by their squares; a copy."""
+    internal = np.array(points, dtype=np.float64)
+    for column in _squared_columns(n_stellar):
+        internal[..., column] **= 2
+    return internal
+
+
+def to_natural(points, n_stellar):
+    """Return points with the squares replaced by v sin i and macroturbulence; a copy."""
+    natural = np.array(points, dtype=np.float64)
+    for column in _squared_columns(n_stellar):
+        natural[..., column] = np.sqrt(np.maximum(natural[..., column], 0.0))
+    return natural
+
+
+def _squared_columns(n_stellar):
+    return [n_stellar + KINEMATIC_PARAMETERS.index(name) for name in SQUARED]
+
+
+class Likelihood:
+    """Chi² and posterior of observed spectra that share pixels and instrument.
+
+    The model of a pixel is ``observed(parameters) · continuum``. The continuum of each segment is
+    a polynomial. Its coefficients are solved for at every point, and marginalised in the
+    derivatives (variable projection), so they are not parameters of the minimisation.
+
+    The parameters of a point are those of the emulator, then velocity, v sin i², ζ_RT² and
+    resolution.
+
+    Parameters
+    ----------
+    emulator : estimator
+        Fitted emulator.
+    forward : ForwardModel or ModelPixels
+        Forward model from the emulator's wavelengths to the pixels.
+    flux, weights : ndarray of shape (n_spectra, n_pixels)
+        Observed flux, and inverse variance; 0 for pixels that are left out.
+    degree : int or None
+        Degree of each segment's continuum; None holds the continuum at 1.
+    free : sequence of str
+        Free kinematic and instrumental parameters.
+    priors : ndarray of shape (n_spectra, n_parameters + 4, 2) or None
+        Mean and standard deviation of the Gaussian priors, in km/s and not in squares.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (n_columns,), int
+        Columns of the parameters that are free, in a point.
+    bases : list of ndarray of shape (degree + 1, n_segment_pixels)
+        Legendre polynomials on the pixels of each segment; empty if `degree` is None.
+
+    References
+    ----------
+    Golub & Pereyra (2003), "Separable nonlinear least squares: the variable projection method
+    and its applications", Inverse Problems 19, R1; in the approximation of Kaufman.
+    """
+
+    def __init__(self, emulator, forward, flux, weights, degree, free, priors):
+        self.emulator = emulator
+        self.forward = forward
+        self.flux = np.where(weights > 0, flux, 0.0)
+        self.weights = weights
+        self.degree = degree
+        self.free = tuple(free)
+        self.priors = priors
+        self.n_stellar = emulator.grid_.n_parameters
+        self.n_parameters = self.n_stellar + len(KINEMATIC_PARAMETERS)
+        kinematic = [self.n_stellar + KINEMATIC_PARAMETERS.index(name) for name in self.free]
+        self.columns = np.array([*range(self.n_stellar), *kinematic], dtype=int)
+        self.bases = []
+        if degree is not None:
+            for where in forward.segment_slices:
+                x = np.linspace(-1.0, 1.0, where.stop - where.start)
+                self.bases.append(np.polynomial.legendre.legvander(x, degree).T)
+
+    @property
+    def names(self):
+        """Names of the free parameters: stellar ones, then kinematic and instrumental ones."""
+        return (*self.emulator.grid_.parameter_names, *self.free)
+
+    @property
+    def block(self):
+        """Number of spectra to evaluate at once."""
+        n_curves = 1 + self.n_stellar + len(self.free)
+        n_samples = len(self.emulator.wavelength_) + 2 * self.forward.n_pixels
+        return max(1, _BLOCK_SIZE // (n_curves * n_samples))
+
+    def kinematics(self, points):
+        """Return velocity, v sin i, macroturbulence (km/s) and resolution, shape (n, 4)."""
+        return to_natural(points, self.n_stellar)[:, self.n_stellar :]
+
+    def spectrum(self, points):
+        """Return model spectra on the pixels, without continuum, shape (n, n_pixels)."""
+        flux = emulate(self.emulator, points[:, : self.n_stellar])
+        return self.forward.observe_with_derivatives(flux, None, self.kinematics(points), ())[0]
+
+    def with_continuum(self, spectrum, rows):
+        """Return models with their best continuum.
+
+        Parameters
+        ----------
+        spectrum : ndarray of shape (n, n_pixels)
+            From `spectrum`.
+        rows : ndarray of shape (n,), int
+            Observed spectrum of each model.
+
+        Returns
+        -------
+        model, continuum : ndarray of shape (n, n_pixels)
+            Flux of the model, and the polynomial in it.
+        grams : list of ndarray of shape (n, degree + 1, degree + 1)
+            Half the second derivatives of chi² with respect to the coefficients of each segment.
+        """
+        flux, weights = self.flux[rows], self.weights[rows]
+        continuum = np.ones_like(spectrum)
+        grams: list[np.ndarray] = []
+        if self.degree is None:
+            return spectrum.copy(), continuum, grams
+        for where, basis in zip(self.forward.segment_slices, self.bases, strict=True):
+            part, weight = spectrum[:, where], weights[:, where]
+            gram = weighted_gram(weight * part**2, basis)
+            right = (weight * part * flux[:, where]) @ basis.T
+            coefficients = np.linalg.solve(gram, right[..., None])[..., 0]
+            continuum[:, where] = coefficients @ basis
+            grams.append(gram)
+        return spectrum * continuum, continuum, grams
+
+    def log_posterior(self, points, rows, *, scale=1.0):
+        """Return the logarithm of the posterior up to a constant, marginalised over continua.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n, n_parameters)
+            Points with squares.
+        rows : ndarray of shape (n,), int
+            Observed spectrum of each point.
+        scale : float
+            Factor of the variances of the flux.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Logarithm of the density.
+        """
+        log = np.empty(len(points))
+        for start in range(0, len(points), self.block):
+            part = slice(start, start + self.block)
+            model, _, grams = self.with_continuum(self.spectrum(points[part]), rows[part])
+            chi2 = (self.weights[rows[part]] * (model - self.flux[rows[part]]) ** 2).sum(axis=1)
+            log[part] = -0.5 * chi2 / scale
+            for gram in grams:
+                log[part] -= 0.5 * np.linalg.slogdet(gram)[1]
+        if self.priors is not None:
+            mean, deviation = np.moveaxis(self.priors[rows], 2, 0)
+            offsets = (to_natural(points, self.n_stellar) - mean) / deviation
+            log -= 0.5 * np.nansum(offsets**2, axis=1)
+        return log
+
+    def derivatives(self, points, rows):
+        """Return models, residuals, and derivatives marginalised over continua.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n, n_parameters)
+            Points with squares.
+        rows : ndarray of shape (n,), int
+            Observed spectrum of each point.
+
+        Returns
+        -------
+        model, residual : ndarray of shape (n, n_pixels)
+            Model flux, and model minus observed flux.
+        jacobian : ndarray of shape (n, n_columns, n_pixels)
+            Derivatives of the model with respect to `columns`, without the part that a change
+            of the continuum can compensate.
+        """
+        flux, flux_jacobian = emulate_with_jacobian(self.emulator, points[:, : self.n_stellar])
+        spectrum, jacobian = self.forward.observe_with_derivatives(
+            flux, flux_jacobian, self.kinematics(points), self.free
+        )
+        model, continuum, grams = self.with_continuum(spectrum, rows)
+        jacobian *= continuum[:, None]
+        weights = self.weights[rows]
+        if self.degree is not None:
+            slices = self.forward.segment_slices
+            for gram, where, basis in zip(grams, slices, self.bases, strict=True):
+                part = jacobian[:, :, where]
+                weighted = (weights[:, where] * spectrum[:, where])[:, None]
+                mixed = (part * weighted) @ basis.T
+                coefficients = np.linalg.solve(gram, np.swapaxes(mixed, 1, 2))
+                part -= (np.swapaxes(coefficients, 1, 2) @ basis) * spectrum[:, None, where]
+        return model, model - self.flux[rows], jacobian
+
+    def evaluate(self, points, rows):
+        """Return chi² with priors, half its gradient and half its second derivatives.
+
+        They are what :func:`~skphx.inference._gauss_newton.gauss_newton` takes.
+        """
+        n = len(points)
+        cost = np.empty(n)
+        gradient = np.zeros((n, self.n_parameters))
+        curvature = np.zeros((n, self.n_parameters, self.n_parameters))
+        for start in range(0, n, self.block):
+            part = slice(start, start + self.block)
+            _, residual, jacobian = self.derivatives(points[part], rows[part])
+            weights = self.weights[rows[part]]
+            cost[part] = (weights * residual**2).sum(axis=1)
+            weighted = jacobian * weights[:, None]
+            gradient[part, self.columns] = (weighted @ residual[..., None])[..., 0]
+            inner = weighted @ np.swapaxes(jacobian, 1, 2)
+            curvature[part, self.columns[:, None], self.columns] = inner
+        if self.priors is not None:
+            self._add_priors(cost, gradient, curvature, points, self.priors[rows])
+        return cost, gradient, curvature
+
+    def _add_priors(self, cost, gradient, curvature, points, priors):
+        """Add the Gaussian priors to chi² and its derivatives, in place."""
+        natural = to_natural(points, self.n_stellar)
+        # Derivative of each parameter, as the priors have it, with respect to that of the point.
+        slope = np.ones_like(natural)
+        for column in _squared_columns(self.n_stellar):
+            slope[:, column] = 0.5 / np.maximum(natural[:, column], _LEAST_VELOCITY)
+        mean, deviation = np.moveaxis(priors, 2, 0)
+        known = np.isfinite(mean) & np.isfinite(deviation)
+        weight = np.where(known, 1.0 / np.where(known, deviation, 1.0) ** 2, 0.0)
+        offset = np.where(known, natural - mean, 0.0)
+        cost += (weight * offset**2).sum(axis=1)
+        gradient += weight * offset * slope
+        diagonal = np.arange(self.n_parameters)
+        curvature[:, diagonal, diagonal] += weight * slope * slope
+
+
+def weighted_gram(weights, basis):
+    """Return weighted products of basis functions, slightly regularised, shape (n, q, q)."""
+    n_terms = len(basis)
+    products = (basis[:, None] * basis).reshape(n_terms**2, -1)
+    gram = (weights @ products.T).reshape(-1, n_terms, n_terms)
+    trace = np.einsum("nii->n", gram)
+    gram += (_RIDGE * trace + np.finfo(float).tiny)[:, None, None] * np.eye(n_terms)
+    return gram

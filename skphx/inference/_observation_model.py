@@ -1,0 +1,145 @@
+"""Settings of the forward model: each kinematic or instrumental parameter held or fitted."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skphx._domain import KINEMATIC_PARAMETERS
+from skphx.observing._forward_model import ForwardModel
+from skphx.observing._medium import to_medium
+from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike, as_segments
+
+
+@dataclass(frozen=True)
+class ObservationModel:
+    """Settings of the forward model from a star to its observed pixels.
+
+    Parameters
+    ----------
+    velocity, vsini, macroturbulence : float or tuple (low, high)
+        Radial velocity, v sin i and ζ_RT in km/s: a number is held, a parameter with a range is
+        fitted within the range.
+    resolution : float, tuple (low, high) or None
+        λ/FWHM. A number is for segments that have no resolution of their own; a range is fitted,
+        one value for all segments.
+    medium : {"air", "vacuum"} or None
+        Medium of segments that have none of their own.
+    continuum_degree : int or None
+        Degree of the polynomial of each segment that multiplies the model; None is no
+        polynomial.
+    limb_darkening : float
+        Linear limb-darkening coefficient, for the rotation.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+    """
+
+    velocity: float | tuple[float, float] = 0.0
+    vsini: float | tuple[float, float] = 0.0
+    macroturbulence: float | tuple[float, float] = 0.0
+    resolution: float | tuple[float, float] | None = None
+    medium: Literal["air", "vacuum"] | None = None
+    continuum_degree: int | None = 3
+    limb_darkening: float = 0.6
+
+    def __post_init__(self):
+        for name in KINEMATIC_PARAMETERS:
+            value = getattr(self, name)
+            if value is None and name == "resolution":
+                continue
+            pair = np.asarray(value, dtype=np.float64)
+            if pair.shape not in ((), (2,)) or not np.isfinite(pair).all():
+                raise ValueError(
+                    f"{name} must be a number, to hold it, or (low, high), to fit it, got "
+                    f"{value!r}."
+                )
+            if pair.shape == (2,) and not pair[0] < pair[1]:
+                raise ValueError(f"{name} must be (low, high) with low < high, got {value!r}.")
+            if name != "velocity" and pair.min() < 0:
+                raise ValueError(f"{name} must not be negative, got {value!r}.")
+        degree = self.continuum_degree
+        if degree is not None and not (isinstance(degree, int | np.integer) and degree >= 0):
+            raise ValueError(
+                f"continuum_degree must be an integer from 0, or None for spectra whose continuum "
+                f"is 1, got {degree!r}."
+            )
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the kinematic and instrumental parameters to fit."""
+        return tuple(name for name in KINEMATIC_PARAMETERS if np.ndim(getattr(self, name)) == 1)
+
+    @property
+    def ranges(self) -> NDArray[np.float64]:
+        """Lower and upper value of each such parameter, shape (4, 2); equal if it is held."""
+        ranges = np.zeros((len(KINEMATIC_PARAMETERS), 2))
+        for row, name in enumerate(KINEMATIC_PARAMETERS):
+            value = getattr(self, name)
+            # A resolution that is held is a property of the segments.
+            if value is not None and (name != "resolution" or np.ndim(value) == 1):
+                ranges[row] = value
+        return ranges
+
+    def segments_of(
+        self, star: StarLike, medium: Literal["air", "vacuum"] | None
+    ) -> list[ObservedSpectrum]:
+        """Return the segments of a star with wavelengths in the emulator's medium.
+
+        Parameters
+        ----------
+        star : ObservedSpectrum, mapping, or sequence of these
+            As `StellarParameterEstimator.infer` takes it.
+        medium : {"air", "vacuum"} or None
+            Medium of the emulator.
+
+        Returns
+        -------
+        list of ObservedSpectrum
+            Copies.
+
+        Raises
+        ------
+        ValueError
+            If only one of the two media is known.
+        """
+        held = None if "resolution" in self.free else self.resolution
+        segments = as_segments(star, medium=self.medium, resolution=held)
+        converted = []
+        for segment in segments:
+            wavelength = to_medium(
+                segment.wavelength, segment.medium, medium, name="the observed spectrum"
+            )
+            # The wavelengths are now in the medium of the emulator.
+            converted.append(replace(segment, wavelength=wavelength, medium=medium))
+        return converted
+
+    def forward_model_to(self, segments: list[ObservedSpectrum], emulator: Any) -> ForwardModel:
+        """Return the forward model from an emulator to segments in its medium.
+
+        Parameters
+        ----------
+        segments : list of ObservedSpectrum
+            From `segments_of`.
+        emulator : estimator
+            Fitted emulator.
+
+        Returns
+        -------
+        ForwardModel
+            For all velocities and broadenings within `ranges`.
+        """
+        ranges = self.ranges
+        low, high = ranges[3]
+        return ForwardModel(
+            emulator.wavelength_,
+            segments,
+            max_velocity=float(np.abs(ranges[0]).max()),
+            max_broadening=float(ranges[1, 1] + 2.0 * ranges[2, 1]),
+            resolution_range=(low, high) if high > 0 else None,
+            limb_darkening=self.limb_darkening,
+            model_resolution=getattr(emulator, "resolution_", None),
+        )
