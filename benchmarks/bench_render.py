@@ -57,7 +57,7 @@ def real_lines():
     if not path.exists():
         return None
     table = read_state_dicts(path)
-    return [table.center, table.log_amplitude, table.log_sigma, table.log_gamma]
+    return [table.center, table.log_area, table.log_sigma, table.log_gamma]
 
 
 def plain_torch(wavelength, lines, wing_cut, chunk=256):
@@ -71,7 +71,7 @@ def plain_torch(wavelength, lines, wing_cut, chunk=256):
     depth = torch.zeros_like(pixels)
     for first in range(0, len(start), chunk):
         part = slice(first, first + chunk)
-        center, log_amplitude, log_sigma, log_gamma = (v[part, None] for v in lines)
+        center, log_area, log_sigma, log_gamma = (v[part, None] for v in lines)
         sigma, gamma = log_sigma.exp(), log_gamma.exp()
         gauss, lorentz = 2.0 * math.sqrt(2.0 * math.log(2.0)) * sigma, 2.0 * gamma
         fwhm = (
@@ -91,7 +91,7 @@ def plain_torch(wavelength, lines, wing_cut, chunk=256):
         value = value + (1.0 - eta) / (math.sqrt(2.0 * math.pi) * sigma) * torch.exp(
             -0.5 * (x / sigma) ** 2
         )
-        depth.index_add_(0, index.reshape(-1), (log_amplitude.exp() * value).reshape(-1))
+        depth.index_add_(0, index.reshape(-1), (log_area.exp() * value).reshape(-1))
     return depth
 
 

@@ -59,7 +59,7 @@ def make_emulator(teff, rng):
                 offsets=[0, n],
                 identity=identity,
                 center=center[identity] + 0.001 * (logg - 4.0),
-                log_amplitude=strength[identity] + 0.8 * feh - 20.0 * away[identity],
+                log_area=strength[identity] + 0.8 * feh - 20.0 * away[identity],
                 log_sigma=np.full(n, -3.0),
                 log_gamma=np.full(n, -3.5) + 0.1 * (logg - 4.0),
             )

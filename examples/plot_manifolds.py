@@ -64,7 +64,7 @@ plt.show()
 # As a function of one parameter, a manifold is a curve.
 ManifoldDisplay.from_estimator(
     emulator, strongest, y=None, at={"logg": 4.5}, n_points=100,
-    quantities=("log_amplitude", "log_gamma", "center"),
+    quantities=("log_area", "log_gamma", "center"),
 ).plot()  # fmt: skip
 plt.show()
 

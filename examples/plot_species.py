@@ -45,9 +45,9 @@ wavelength = np.arange(8490.0, 8520.0, 0.04)
 teff = np.array([5000.0, 5500.0, 6000.0])
 center = line_list.wavelength
 cooler = np.where(line_list.species == "Fe II", 0.3, -0.3 - 0.05 * line_list.excitation)
-log_amplitude = np.log(0.4 * line_list.depth) + cooler * (teff[:, None] - 5500.0) / 500.0
-shape = np.full_like(log_amplitude, np.log(0.08))
-lines = np.stack([np.broadcast_to(center, shape.shape), log_amplitude, shape, shape - 0.7], -1)
+log_area = np.log(0.4 * line_list.depth) + cooler * (teff[:, None] - 5500.0) / 500.0
+shape = np.full_like(log_area, np.log(0.08))
+lines = np.stack([np.broadcast_to(center, shape.shape), log_area, shape, shape - 0.7], -1)
 spectra = LineTable.from_dense(lines).render(wavelength)
 emulator = LineManifoldRegressor(VoigtCloner(wavelength), parameter_names=("teff",))
 emulator.fit(teff[:, None], spectra)

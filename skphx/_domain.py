@@ -53,7 +53,7 @@ KINEMATIC_PARAMETERS = ("velocity", "vsini", "macroturbulence", "resolution")
 
 #: The four numbers of a line: centre (Å), ln of the integrated optical depth (Å), ln of the
 #: Gaussian standard deviation and of the Lorentzian half width at half maximum (Å).
-LINE_PARAMETERS = ("center", "log_amplitude", "log_sigma", "log_gamma")
+LINE_PARAMETERS = ("center", "log_area", "log_sigma", "log_gamma")
 
 # First and second radiation constant in cgs: 2 π h c² in erg cm² s⁻¹ and h c / k in cm K.
 _C1 = 2.0 * np.pi * constants.h * 1e7 * (constants.c * 1e2) ** 2

@@ -91,7 +91,7 @@ def test_archive_holds_what_the_cloner_returned(made, make_cloner):
     assert table == cloner.line_table(make_spectra())
     np.testing.assert_array_equal(table.to_dense(cloner.n_lines_).reshape(6, -1), lines)
     assert LineArchive(folder).table([4, 1]) == table[[4, 1]]
-    assert list(LineArchive(folder).table([3]).to_pandas().columns[2:4]) == ["center", "amplitude"]
+    assert list(LineArchive(folder).table([3]).to_pandas().columns[2:4]) == ["center", "area"]
 
 
 def test_quality_tells_rms_lines_and_seconds_of_every_node(made):

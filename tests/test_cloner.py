@@ -117,7 +117,7 @@ def test_feature_names_tell_line_wavelength_and_quantity(cloner):
         own = names[4 * number : 4 * number + 4]
         assert [name.split("_", 2)[2] for name in own] == [
             "center",
-            "log_amplitude",
+            "log_area",
             "log_sigma",
             "log_gamma",
         ]

@@ -192,9 +192,7 @@ class TestManifold:
     def test_supersampling_goes_through_the_nodes(self, emulator):
         coarse = ManifoldDisplay.from_estimator(emulator, 2)
         fine = ManifoldDisplay.from_estimator(emulator, 2, n_points=9)
-        np.testing.assert_allclose(
-            fine.values["log_amplitude"][::8, ::4], coarse.values["log_amplitude"]
-        )
+        np.testing.assert_allclose(fine.values["log_area"][::8, ::4], coarse.values["log_area"])
         assert len(fine.nodes) == 6
         assert coarse.nodes is None
 
@@ -203,9 +201,7 @@ class TestManifold:
         curve = ManifoldDisplay.from_estimator(
             emulator, 2, y=None, at={"feh": 0.0, "logg": 4.5}, n_points=5
         )
-        np.testing.assert_allclose(
-            curve.values["log_amplitude"], plane.values["log_amplitude"][-1]
-        )
+        np.testing.assert_allclose(curve.values["log_area"], plane.values["log_area"][-1])
         assert curve.y_values is None
 
     def test_a_wavelength_stands_for_its_strongest_line(self, emulator):
@@ -217,7 +213,7 @@ class TestManifold:
             by_wavelength = ManifoldDisplay.from_estimator(emulator, float(center[line]))
             by_number = ManifoldDisplay.from_estimator(emulator, int(strongest))
             np.testing.assert_array_equal(
-                by_wavelength.values["log_amplitude"], by_number.values["log_amplitude"]
+                by_wavelength.values["log_area"], by_number.values["log_area"]
             )
 
     @pytest.mark.parametrize(

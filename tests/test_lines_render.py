@@ -55,9 +55,9 @@ def test_direct_is_the_sum_as_written(profile):
     wavelength = np.linspace(5000.0, 5010.0, 200)
     lines = make_lines(7, 5000.0, 5010.0)
     total, transmitted = 0.0, 1.0
-    for center, log_amplitude, log_sigma, log_gamma in zip(*lines, strict=True):
+    for center, log_area, log_sigma, log_gamma in zip(*lines, strict=True):
         shape = get_profile(profile)(wavelength - center, np.exp(log_sigma), np.exp(log_gamma))
-        absorbed = np.exp(log_amplitude) * shape
+        absorbed = np.exp(log_area) * shape
         total = total + absorbed
         transmitted = transmitted * np.maximum(1.0 - absorbed, 1e-9)
     options = {"profile": profile, "method": "direct"}
@@ -111,13 +111,13 @@ def test_mesh_equals_direct_on_hard_cases(
     wavelength = 8000.0 + span * unit
     log_sigma = rng.normal(log_width, spread, n_lines)
     log_gamma = rng.normal(log_width + log_ratio, spread, n_lines)
-    log_amplitude = np.maximum(log_sigma, log_gamma) + rng.normal(0.0, 2.0, n_lines)
+    log_area = np.maximum(log_sigma, log_gamma) + rng.normal(0.0, 2.0, n_lines)
     center = {
         "inside": rng.uniform(0.0, 1.0, n_lines),
         "around": rng.uniform(-2.0, 3.0, n_lines),
         "outside": 1.0 + 10.0 ** rng.uniform(-3.0, 3.0, n_lines),
     }[place]
-    lines = [8000.0 + span * center, log_amplitude, log_sigma, log_gamma]
+    lines = [8000.0 + span * center, log_area, log_sigma, log_gamma]
     options = {"profile": profile, "transmission": transmission}
     direct = optical_depth(wavelength, *lines, **options, method="direct")
     mesh = optical_depth(wavelength, *lines, **options, method="mesh")
@@ -288,7 +288,7 @@ def test_order_of_lines_does_not_matter():
 
 
 @pytest.mark.parametrize("log_width", [-7.0, -2.0, 2.0])
-def test_area_of_a_line_is_its_amplitude(log_width):
+def test_area_of_a_line_is_its_area_parameter(log_width):
     width = np.exp(log_width)
     # Steps that widen with the distance, out to where the wings hold 1e-5 of the area.
     half = width * np.sinh(np.linspace(0.0, 12.0, 20_001))
@@ -423,7 +423,7 @@ def test_one_pixel_no_pixel_and_no_lines():
 ONE_LINE = {
     "wavelength": [5000.0, 5001.0],
     "center": [5000.0],
-    "log_amplitude": [0.0],
+    "log_area": [0.0],
     "log_sigma": [0.0],
     "log_gamma": [0.0],
 }
@@ -437,7 +437,7 @@ ONE_LINE = {
         ({"method": "fast"}, "method must be one of .*got 'fast'"),
         ({"wing_cut": 0.5}, "wing_cut must be a whole number of pixels"),
         ({"wing_cut": 100, "method": "mesh"}, "exclude each other"),
-        ({"center": [5000.0, 5001.0]}, r"log_amplitude must have shape \(2,\) as center has"),
+        ({"center": [5000.0, 5001.0]}, r"log_area must have shape \(2,\) as center has"),
         ({"center": [[5000.0]]}, r"center must be one-dimensional, \(n_lines,\)"),
         ({"log_gamma": [np.nan]}, "log_gamma must be finite, but element 0 is nan"),
         ({"log_gamma": ["a"]}, "log_gamma must hold real numbers"),
@@ -457,7 +457,7 @@ def test_wrong_arguments_are_refused(change, message):
     [
         ("log_sigma", [np.inf], "log_sigma must be finite, but element 0 is inf"),
         ("log_gamma", [[0.0]], r"log_gamma must be one-dimensional, .* got shape \(1, 1\)"),
-        ("center", [5000.0, 5001.0], r"log_amplitude must have shape \(2,\) as center has"),
+        ("center", [5000.0, 5001.0], r"log_area must have shape \(2,\) as center has"),
     ],
 )
 def test_wrong_tensors_are_refused(torch, name, value, message):
@@ -487,7 +487,7 @@ def test_published_spectrum_of_blase(torch, shared_data, wing_cut):
     table = read_state_dicts(shared_data / "blase_T4700g4p5.pt")
     with np.load(shared_data / "blase_T4700g4p5_flux.npz") as file:
         wavelength, expected = file["wavelength"], file[f"flux_wing{wing_cut}"]
-    lines = [table.center, table.log_amplitude, table.log_sigma, table.log_gamma]
+    lines = [table.center, table.log_area, table.log_sigma, table.log_gamma]
     options = {"profile": "blase", "transmission": "product", "wing_cut": wing_cut}
     flux = render_flux(wavelength, *lines, **options)
     assert np.abs(flux - expected).max() <= TOLERANCE
@@ -503,7 +503,7 @@ def test_real_lines_without_a_cut(torch, shared_data):
     with np.load(shared_data / "blase_T4700g4p5_flux.npz") as file:
         wavelength = file["wavelength"]
     # Every 67th pixel keeps the plain sum cheap; the mesh sees all of them.
-    lines = [table.center, table.log_amplitude, table.log_sigma, table.log_gamma]
+    lines = [table.center, table.log_area, table.log_sigma, table.log_gamma]
     for transmission in TRANSMISSIONS:
         mesh = optical_depth(wavelength, *lines, transmission=transmission)
         direct = optical_depth(

@@ -16,7 +16,7 @@ def make_table(counts, seed=0):
     return LineTable(
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(int),
         center=rng.uniform(5000.0, 5100.0, n),
-        log_amplitude=rng.normal(-3.0, 1.0, n),
+        log_area=rng.normal(-3.0, 1.0, n),
         log_sigma=rng.normal(-3.0, 0.3, n),
         log_gamma=rng.normal(-3.0, 0.3, n),
         identity=rng.integers(0, 1000, n),
@@ -100,10 +100,10 @@ def test_columns_of_physical_quantities():
     frame = table.to_pandas(profile="voigt")
     assert frame["spectrum"].tolist() == [0, 0, 1, 1, 1]
     line = frame.iloc[3]
-    amplitude, sigma, gamma = (np.exp(getattr(table, n)[3]) for n in LINE_PARAMETERS[1:])
-    assert line["optical_depth"] == pytest.approx(amplitude * voigt(0.0, sigma, gamma))
+    area, sigma, gamma = (np.exp(getattr(table, n)[3]) for n in LINE_PARAMETERS[1:])
+    assert line["optical_depth"] == pytest.approx(area * voigt(0.0, sigma, gamma))
     width, _ = quad(
-        lambda x: -2.0 * np.expm1(-amplitude * voigt(x, sigma, gamma)), 0.0, np.inf, limit=500
+        lambda x: -2.0 * np.expm1(-area * voigt(x, sigma, gamma)), 0.0, np.inf, limit=500
     )
     assert line["equivalent_width"] == pytest.approx(width, rel=1e-6)
     flux = render_flux(
@@ -119,3 +119,13 @@ def test_weak_lines_equivalent_width_is_their_area():
     table = LineTable([0, 1], [5000.0], [np.log(1e-8)], [-3.0], [-2.0])
     frame = table.to_pandas()
     assert frame["equivalent_width"][0] == pytest.approx(1e-8, rel=1e-6)
+
+
+def test_files_of_version_1_are_read(tmp_path):
+    table = LineTable([0, 2], [5000.0, 5001.0], [-2.0, -3.0], [-3.0, -3.0], [-3.0, -4.0])
+    table.save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as stored:
+        columns = dict(stored)
+    columns["log_amplitude"] = columns.pop("log_area")
+    np.savez(tmp_path / "old.npz", **columns | {"version": np.int64(1)})
+    assert LineTable.load(tmp_path / "old.npz") == table

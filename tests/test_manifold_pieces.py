@@ -178,7 +178,7 @@ def test_lines_fitted_before_are_as_good_as_spectra(grid, kind):
     order = np.concatenate(
         [np.arange(a, b)[::-1] for a, b in zip(table.offsets, table.offsets[1:], strict=False)]
     )
-    columns = ("center", "log_amplitude", "log_sigma", "log_gamma")
+    columns = ("center", "log_area", "log_sigma", "log_gamma")
     other = LineTable(
         table.offsets,
         *(getattr(table, name)[order] for name in columns),

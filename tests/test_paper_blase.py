@@ -14,7 +14,7 @@ from skphx.paper import PaperEmulator, read_state_dicts, save_state_dicts
 POINTS = np.array([[5200.0, 4.2, -0.2], [5800.0, 4.4, -0.4]])
 OF_BLASE = {
     "center": "lam_centers",
-    "log_amplitude": "amplitudes",
+    "log_area": "amplitudes",
     "log_sigma": "sigma_widths",
     "log_gamma": "gamma_widths",
 }
@@ -27,7 +27,7 @@ def make_table(counts, seed=0):
     return LineTable(
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(int),
         center=rng.uniform(5000.0, 5100.0, n),
-        log_amplitude=rng.normal(-3.0, 1.0, n),
+        log_area=rng.normal(-3.0, 1.0, n),
         log_sigma=rng.normal(-3.0, 0.3, n),
         log_gamma=rng.normal(-3.0, 0.3, n),
         identity=np.concatenate([np.sort(rng.permutation(10)[:k]) for k in counts]).astype(int),

@@ -495,7 +495,7 @@ def test_lines_of_too_few_nodes_or_twice_in_one_are_named(grid, emulator):
     other = PaperEmulator(quick_cloner(grid.wavelength))
     with pytest.raises(ValueError, match="11 nodes but X has 12"):
         other.fit_lines(grid.parameters, table[:11])
-    columns = ("center", "log_amplitude", "log_sigma", "log_gamma")
+    columns = ("center", "log_area", "log_sigma", "log_gamma")
     same = LineTable(
         table.offsets,
         *(getattr(table, name) for name in columns),

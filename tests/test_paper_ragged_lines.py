@@ -125,7 +125,7 @@ def test_identities_may_be_any_numbers_in_any_order():
         identity=np.array([-3, 1_167_867_904, 1_167_867_999])[table.identity][order],
         **{
             name: getattr(table, name)[order]
-            for name in ("center", "log_amplitude", "log_sigma", "log_gamma")
+            for name in ("center", "log_area", "log_sigma", "log_gamma")
         },
     )
     kept = RaggedLines(huge)

@@ -15,7 +15,7 @@ _PARAMETERS = {
 }
 _QUANTITIES = {
     "center": r"centre $\mu$ (Å)",
-    "log_amplitude": r"$\ln(a\,/\,$Å$)$",
+    "log_area": r"$\ln(a\,/\,$Å$)$",
     "log_sigma": r"$\ln(\sigma\,/\,$Å$)$",
     "log_gamma": r"$\ln(\gamma\,/\,$Å$)$",
 }

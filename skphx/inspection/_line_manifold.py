@@ -34,7 +34,7 @@ class ManifoldDisplay:
     y_values : array-like of shape (n_y,), or None
         Values of the second one; None shows curves.
     values : dict
-        For each quantity, ``"center"`` (Å), ``"log_amplitude"``, ``"log_sigma"`` or
+        For each quantity, ``"center"`` (Å), ``"log_area"``, ``"log_sigma"`` or
         ``"log_gamma"`` (ln Å), an array of shape (n_y, n_x), or (n_x,) without `y_values`; NaN
         where the line is absent.
     x, y : str, and str or None
@@ -63,7 +63,7 @@ class ManifoldDisplay:
     --------
     >>> from skphx.inspection import ManifoldDisplay
     >>> log_area = [[-2.0, -2.5, float("nan")], [-1.9, -2.3, -3.0]]
-    >>> display = ManifoldDisplay([5000, 5500, 6000], [4.0, 4.5], {"log_amplitude": log_area})
+    >>> display = ManifoldDisplay([5000, 5500, 6000], [4.0, 4.5], {"log_area": log_area})
     >>> len(display.plot().axes_)
     1
     """
@@ -96,7 +96,7 @@ class ManifoldDisplay:
         x: str = "teff",
         y: str | None = "logg",
         at: Mapping[str, float] | None = None,
-        quantities: Sequence[str] = ("log_amplitude", "log_sigma"),
+        quantities: Sequence[str] = ("log_area", "log_sigma"),
         n_points: int | None = None,
         species: str | None = None,
     ) -> Self:
@@ -115,7 +115,7 @@ class ManifoldDisplay:
             Values of the other parameters, such as ``{"feh": 0.0}``; the nearest values of the
             nodes are used. Parameters that are not given have their middle value.
         quantities : sequence of str
-            Some of ``"center"``, ``"log_amplitude"``, ``"log_sigma"`` and ``"log_gamma"``.
+            Some of ``"center"``, ``"log_area"``, ``"log_sigma"`` and ``"log_gamma"``.
         n_points : int or None
             Number of evenly spaced points along each parameter; None shows the nodes only.
         species : str or None

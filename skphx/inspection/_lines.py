@@ -114,22 +114,22 @@ def line_depths(cloner, lines):
 
     The depth is 1 - exp(-optical depth). `lines` have shape (..., 4); `cloner` has their profile.
     """
-    amplitude, sigma, gamma = _amplitude_and_widths(lines)
-    return -np.expm1(-amplitude * get_profile(cloner.profile)(0.0, sigma, gamma))
+    area, sigma, gamma = _area_and_widths(lines)
+    return -np.expm1(-area * get_profile(cloner.profile)(0.0, sigma, gamma))
 
 
 def line_widths(cloner, lines):
     """Return the equivalent width of each line in Å, shape (n_lines,); 0 if absent."""
-    amplitude, sigma, gamma = _amplitude_and_widths(lines)
-    return equivalent_width(amplitude, sigma, gamma, cloner.profile)
+    area, sigma, gamma = _area_and_widths(lines)
+    return equivalent_width(area, sigma, gamma, cloner.profile)
 
 
-def _amplitude_and_widths(lines):
+def _area_and_widths(lines):
     """Return area, sigma and gamma in Å; the area of an absent line is 0."""
-    _, log_amplitude, log_sigma, log_gamma = np.moveaxis(lines, -1, 0)
-    present = np.isfinite(log_amplitude)
-    amplitude = np.exp(np.where(present, log_amplitude, -np.inf))
-    return amplitude, *(np.exp(np.where(present, log, 0.0)) for log in (log_sigma, log_gamma))
+    _, log_area, log_sigma, log_gamma = np.moveaxis(lines, -1, 0)
+    present = np.isfinite(log_area)
+    area = np.exp(np.where(present, log_area, -np.inf))
+    return area, *(np.exp(np.where(present, log, 0.0)) for log in (log_sigma, log_gamma))
 
 
 def line_cloner(emulator):

@@ -3,17 +3,19 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.callback import CallbackSupportMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
 from skphx._domain import LINE_PARAMETERS, check_wavelength
 from skphx._input_spectra import validate_normalised
+from skphx._progress import fit_task
+from skphx._restore import restore_on_failure
 from skphx.lines._archive import LineArchive
 from skphx.lines._engine.devices import check_device
 from skphx.lines._passes import Passes
@@ -45,12 +47,75 @@ class BaseCloner(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Fit the lines of each spectrum and return them as a ragged table."""
 
     @abstractmethod
+    def _learn(self, X: Any, passes: Passes) -> None:
+        """Learn the list of lines of checked spectra."""
+
+    @abstractmethod
+    def _learn_and_fit(self, X: Any, passes: Passes) -> LineTable:
+        """Learn the list, and return the lines of the same spectra."""
+
+    @abstractmethod
     def _fitting_settings(self) -> dict[str, Any]:
         """Return the keywords of the fit of one spectrum's lines."""
 
     @abstractmethod
     def _archive_settings(self) -> dict[str, Any]:
         """Return all that decides what the fits yield."""
+
+    @restore_on_failure
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Learn the list of lines that the spectra have in common.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Normalised flux, continuum about 1, dimensionless.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The fitted cloner.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, `wavelength` does not fit the spectra, a
+            spectrum is not finite, negative or far from a continuum of 1, or `archive` is
+            damaged or belongs to other spectra or settings.
+        RuntimeError
+            If the parameters of a line run off to infinity.
+        """
+        with fit_task(self, X, y, n_subtasks=None) as task:
+            self._learn(*self._begin_fit(X, task))
+        return self
+
+    @restore_on_failure
+    @with_callbacks
+    def fit_transform(self, X: ArrayLike, y: None = None) -> NDArray[np.float64]:
+        """Fit, and transform the same spectra.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Normalised flux, continuum about 1, dimensionless.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_spectra, 4 * n_lines)
+            As :meth:`transform`.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As :meth:`fit`.
+        """
+        with fit_task(self, X, y, n_subtasks=None) as task:
+            return self._to_columns(self._learn_and_fit(*self._begin_fit(X, task)))
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Fit the lines of the common list to each spectrum.

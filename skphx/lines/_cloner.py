@@ -1,16 +1,13 @@
 """VoigtCloner: spectra as tables of spectral lines."""
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from joblib import Memory
-from numpy.typing import ArrayLike, NDArray
-from sklearn.callback import with_callbacks
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_scalar
 
 from skphx._domain import LINE_PARAMETERS
-from skphx._progress import fit_task
-from skphx._restore import restore_on_failure
 from skphx.lines._base_cloner import BaseCloner
 from skphx.lines._growing import nearest_spectrum
 from skphx.lines._table import LineTable
@@ -144,61 +141,6 @@ class VoigtCloner(BaseCloner):
         self.archive = archive
         self.verbose = verbose
 
-    @restore_on_failure
-    @with_callbacks
-    def fit(self, X: ArrayLike, y: None = None) -> Self:
-        """Learn the list of lines that the spectra have in common.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_spectra, n_pixels)
-            Normalised flux, continuum about 1, dimensionless.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : VoigtCloner
-            The fitted cloner.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of its range, `wavelength` does not fit the spectra, a
-            spectrum is not finite, negative or far from a continuum of 1, or `archive` is
-            damaged or belongs to other spectra or settings.
-        """
-        with fit_task(self, X, y, n_subtasks=1) as task:
-            self._grow(X, task)
-        return self
-
-    @restore_on_failure
-    @with_callbacks
-    def fit_transform(self, X: ArrayLike, y: None = None) -> NDArray[np.float64]:
-        """Fit, and transform the same spectra.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_spectra, n_pixels)
-            Normalised flux, continuum about 1, dimensionless.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of shape (n_spectra, 4 * n_lines)
-            As :meth:`transform`.
-
-        Raises
-        ------
-        ValueError, RuntimeError
-            As :meth:`fit` and :meth:`transform`.
-        """
-        with fit_task(self, X, y, n_subtasks=2) as task:
-            fits = self._fit_each(self._grow(X, task), task)
-            self._keep_quality(fits)
-        return self._to_columns(_table_of(fits))
-
     def line_table(self, X: ArrayLike) -> LineTable:
         """Fit the lines of each spectrum and return all of them as a table.
 
@@ -219,9 +161,7 @@ class VoigtCloner(BaseCloner):
         """
         return _table_of(self._fit_each(self._validate(X), first=True))
 
-    def _grow(self, X, task):
-        """Learn the list; return the checked spectra."""
-        X, passes = self._begin_fit(X, task)
+    def _learn(self, X, passes):
         rows, self.seed_lines_ = passes.grow(
             self.n_seeds,
             prominence=self.prominence,
@@ -231,7 +171,12 @@ class VoigtCloner(BaseCloner):
         self.seed_spectra_ = X[rows]
         self.line_centers_ = self.seed_lines_[:, :, 0].mean(axis=0)
         self.n_lines_ = len(self.line_centers_)
-        return X
+
+    def _learn_and_fit(self, X, passes):
+        self._learn(X, passes)
+        fits = self._fit_each(X, passes.task)
+        self._keep_quality(fits)
+        return _table_of(fits)
 
     def _fit_each(self, X, task=None, *, first=False):
         """Fit the list to each spectrum, from the seed that is nearest in flux."""

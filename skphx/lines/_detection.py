@@ -106,7 +106,7 @@ def guess_line_parameters(depth, fwhm, *, transmission):
 
     Returns
     -------
-    log_amplitude, log_sigma, log_gamma : ndarrays of shape (n_lines,)
+    log_area, log_sigma, log_gamma : ndarrays of shape (n_lines,)
         ln of the area in Å, of the Gaussian's standard deviation in Å and of the Lorentzian's
         half width at half maximum in Å.
     """

@@ -37,7 +37,7 @@ _LARGEST_SHIFT_FWHM, _LARGEST_LOG_STEP = 0.5, 1.0
 # below this part of the spectrum: broader lines would be a continuum.
 _LEAST_SIGMA_PIXELS, _LEAST_GAMMA_PIXELS = 0.3, 0.1
 _LARGEST_WIDTH, _LARGEST_PART = 50.0, 0.25
-_LOG_AMPLITUDE_RANGE = (-30.0, 6.0)
+_LOG_AREA_RANGE = (-30.0, 6.0)
 # Scale of the regularisation: of the centre in Å per pixel step (set from
 # the sampling), and of the three logarithms.
 _SCALE_PIXELS, _SCALE_LOG = 2.5, 1.0
@@ -252,13 +252,13 @@ def line_bounds(wavelength, prior, profile, span=None):
     constant = np.full(len(prior), 1.0)
     lower = [
         prior[:, 0] - reach,
-        constant * _LOG_AMPLITUDE_RANGE[0],
+        constant * _LOG_AREA_RANGE[0],
         np.log(_LEAST_SIGMA_PIXELS * pixel),
         np.log(_LEAST_GAMMA_PIXELS * pixel),
     ]
     upper = [
         prior[:, 0] + reach,
-        constant * _LOG_AMPLITUDE_RANGE[1],
+        constant * _LOG_AREA_RANGE[1],
         *[np.log(np.maximum(widest, pixel))] * 2,
     ]
     return np.column_stack(lower), np.column_stack(upper)

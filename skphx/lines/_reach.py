@@ -12,12 +12,12 @@ _NEGLIGIBLE_DEPTH = 1e-4
 _THRESHOLDS = 10.0 ** np.arange(-4.0, -12.0, -0.5)
 
 
-def deepest_within(center, log_amplitude, log_sigma, log_gamma, low, high):
+def deepest_within(center, log_area, log_sigma, log_gamma, low, high):
     """Bound the optical depth that each line reaches within a range of wavelengths.
 
     Parameters
     ----------
-    center, log_amplitude, log_sigma, log_gamma : ndarrays of one shape
+    center, log_area, log_sigma, log_gamma : ndarrays of one shape
         Centre (Å), ln area (Å), ln of the Gaussian standard deviation and of the Lorentzian half
         width (ln Å).
     low, high : float
@@ -38,7 +38,7 @@ def deepest_within(center, log_amplitude, log_sigma, log_gamma, low, high):
     array([1.640202e+00, 2.600000e-05])
     """
     distance = np.maximum(np.maximum(low - center, center - high), 0.0)
-    depth = np.exp(log_amplitude) * pseudo_voigt(distance, np.exp(log_sigma), np.exp(log_gamma))
+    depth = np.exp(log_area) * pseudo_voigt(distance, np.exp(log_sigma), np.exp(log_gamma))
     return _SAFETY * depth
 
 

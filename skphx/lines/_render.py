@@ -16,7 +16,7 @@ _SMALL = 30_000
 def render_flux(
     wavelength: ArrayLike,
     center: ArrayLike,
-    log_amplitude: ArrayLike,
+    log_area: ArrayLike,
     log_sigma: ArrayLike,
     log_gamma: ArrayLike,
     *,
@@ -30,7 +30,7 @@ def render_flux(
 
     Parameters
     ----------
-    wavelength, center, log_amplitude, log_sigma, log_gamma
+    wavelength, center, log_area, log_sigma, log_gamma
         Pixels and lines as in `optical_depth`.
     profile, transmission, wing_cut, method, offsets
         Options as in `optical_depth`.
@@ -54,7 +54,7 @@ def render_flux(
     depth = optical_depth(
         wavelength,
         center,
-        log_amplitude,
+        log_area,
         log_sigma,
         log_gamma,
         profile=profile,
@@ -69,7 +69,7 @@ def render_flux(
 def optical_depth(
     wavelength: ArrayLike,
     center: ArrayLike,
-    log_amplitude: ArrayLike,
+    log_area: ArrayLike,
     log_sigma: ArrayLike,
     log_gamma: ArrayLike,
     *,
@@ -90,8 +90,8 @@ def optical_depth(
         Pixel centres, Å, strictly increasing, evenly spaced or not.
     center : array-like or tensor of shape (n_lines,)
         Line centres, Å.
-    log_amplitude : array-like or tensor of shape (n_lines,)
-        Natural logarithm of each line's amplitude a: the area of a V(x), Å.
+    log_area : array-like or tensor of shape (n_lines,)
+        Natural logarithm of each line's area a, the integral of its optical depth a V(x), Å.
     log_sigma, log_gamma : array-like or tensor of shape (n_lines,)
         Natural logarithms of the Gaussian standard deviation and the Lorentzian half
         width at half maximum, both in Å.
@@ -115,7 +115,7 @@ def optical_depth(
     ndarray or tensor of shape (n_pixels,), or (n_spectra, n_pixels) with `offsets`
         Optical depth. Arrays give an array. If any line parameter is a torch tensor, it is a
         tensor on the same device, which torch differentiates, once on the mesh, with respect
-        to all four line parameters. Its precision is that of `log_amplitude`, `log_sigma` and
+        to all four line parameters. Its precision is that of `log_area`, `log_sigma` and
         `log_gamma`; distances are always computed in float64.
 
     Raises
@@ -142,7 +142,7 @@ def optical_depth(
     """
     check_options(profile, transmission, wing_cut, method)
     pixels = check_pixels(wavelength)
-    lines, dtype = check_lines(center, log_amplitude, log_sigma, log_gamma)
+    lines, dtype = check_lines(center, log_area, log_sigma, log_gamma)
     rows = check_offsets(offsets, len(lines[0]))
     directly, wing_cut = _resolve(method, pixels, rows, wing_cut)
     sums = [
@@ -158,7 +158,7 @@ def optical_depth(
 def render_jvp(
     wavelength,
     center,
-    log_amplitude,
+    log_area,
     log_sigma,
     log_gamma,
     tangents,
@@ -179,10 +179,10 @@ def render_jvp(
 
     Parameters
     ----------
-    wavelength, center, log_amplitude, log_sigma, log_gamma
+    wavelength, center, log_area, log_sigma, log_gamma
         Pixels and lines as in `optical_depth`.
     tangents : array-like or tensor of shape (n_directions, 4, n_lines)
-        Derivatives of center (Å), log_amplitude, log_sigma and log_gamma, in this order,
+        Derivatives of center (Å), log_area, log_sigma and log_gamma, in this order,
         along each direction.
     profile, transmission, wing_cut, method, offsets
         Options as in `optical_depth`.
@@ -214,7 +214,7 @@ def render_jvp(
     """
     check_options(profile, transmission, wing_cut, method)
     wavelength = check_pixels(wavelength)
-    lines, dtype = check_lines(center, log_amplitude, log_sigma, log_gamma)
+    lines, dtype = check_lines(center, log_area, log_sigma, log_gamma)
     tangents = _check_tangents(tangents, lines)
     rows = check_offsets(offsets, len(lines[0]))
     directly, wing_cut = _resolve(method, wavelength, rows, wing_cut)
@@ -252,7 +252,7 @@ def _check_tangents(tangents, lines):
     if tangents.ndim != 3 or tangents.shape[1:] != (4, len(lines[0])):
         raise ValueError(
             f"tangents must have shape (n_directions, 4, {len(lines[0])}), the changes of "
-            f"center, log_amplitude, log_sigma and log_gamma of every line, got "
+            f"center, log_area, log_sigma and log_gamma of every line, got "
             f"{tuple(tangents.shape)}."
         )
     return tangents

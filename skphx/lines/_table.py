@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import pandas
 
 # Of the npz files that `save` writes; raised when a reader must act differently.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Names of columns in files of version 1.
+_OLD_NAMES = {"log_area": "log_amplitude"}
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -30,8 +32,8 @@ class LineTable:
         Where each spectrum's lines begin; the last element is the number of lines.
     center : array-like of shape (n_lines,), float64
         Line centres, Å.
-    log_amplitude : array-like of shape (n_lines,), float64
-        Natural logarithm of the area of each line's a V(x), Å.
+    log_area : array-like of shape (n_lines,), float64
+        Natural logarithm of each line's integrated optical depth a, the area of a V(x), Å.
     log_sigma, log_gamma : array-like of shape (n_lines,), float64
         Natural logarithms of the Gaussian standard deviation and of the Lorentzian half
         width at half maximum, both in Å.
@@ -62,7 +64,7 @@ class LineTable:
 
     offsets: NDArray[np.int64]
     center: NDArray[np.float64]
-    log_amplitude: NDArray[np.float64]
+    log_area: NDArray[np.float64]
     log_sigma: NDArray[np.float64]
     log_gamma: NDArray[np.float64]
     identity: NDArray[np.int64]
@@ -71,12 +73,12 @@ class LineTable:
         self,
         offsets: ArrayLike,
         center: ArrayLike,
-        log_amplitude: ArrayLike,
+        log_area: ArrayLike,
         log_sigma: ArrayLike,
         log_gamma: ArrayLike,
         identity: ArrayLike | None = None,
     ) -> None:
-        given = (center, log_amplitude, log_sigma, log_gamma)
+        given = (center, log_area, log_sigma, log_gamma)
         n_lines = len(np.atleast_1d(np.asarray(center)))
         for name, values in zip(LINE_PARAMETERS, given, strict=True):
             column = np.asarray(values)
@@ -343,20 +345,22 @@ class LineTable:
             If the file is no table of lines, or of a later version.
         """
         with np.load(path, allow_pickle=False) as file:
-            names = ("version", "offsets", "identity", *LINE_PARAMETERS)
-            missing = [name for name in names if name not in file]
-            if missing:
+            version = int(file["version"]) if "version" in file else FORMAT_VERSION
+            old = _OLD_NAMES if version < 2 else {}
+            names = {n: old.get(n, n) for n in ("offsets", "identity", *LINE_PARAMETERS)}
+            missing = [name for name in ("version", *names.values()) if name not in file]
+            # A later version may have other names: that it is later says more.
+            if missing and version <= FORMAT_VERSION:
                 raise ValueError(
                     f"{path} is not a table of lines: it lacks {missing}; pass a file that "
                     f"LineTable.save wrote."
                 )
-            version = int(file["version"])
             if version > FORMAT_VERSION:
                 raise ValueError(
                     f"{path} has version {version} of the format and this skphx reads up to "
                     f"{FORMAT_VERSION}; update skphx."
                 )
-            return cls(**{name: file[name] for name in names[1:]})
+            return cls(**{name: file[stored] for name, stored in names.items()})
 
     def to_pandas(self, profile: str = "pseudo-voigt") -> "pandas.DataFrame":
         """Return the lines as a DataFrame of physical quantities.
@@ -369,39 +373,38 @@ class LineTable:
         Returns
         -------
         pandas.DataFrame
-            One row a line: ``spectrum``, ``identity``, ``center`` (Å), ``amplitude`` (area,
-            Å: the equivalent width of a weak line), ``sigma``, ``gamma``, ``fwhm`` (Å),
-            ``optical_depth`` (of the line alone at its centre), ``depth`` (1 − exp of minus
-            that) and ``equivalent_width`` (of the line alone with exponential
-            transmission, Å).
+            One row a line: ``spectrum``, ``identity``, ``center`` (Å), ``area`` (the integrated
+            optical depth, Å: the equivalent width of a weak line), ``sigma``, ``gamma``, ``fwhm``
+            (Å), ``optical_depth`` (of the line alone at its centre), ``depth`` (1 − exp of minus
+            that) and ``equivalent_width`` (of the line alone with exponential transmission, Å).
         """
         import pandas
 
         sigma, gamma = np.exp(self.log_sigma), np.exp(self.log_gamma)
-        amplitude = np.exp(self.log_amplitude)
-        peak = amplitude * get_profile(profile)(0.0, sigma, gamma)
+        area = np.exp(self.log_area)
+        peak = area * get_profile(profile)(0.0, sigma, gamma)
         return pandas.DataFrame(
             {
                 "spectrum": np.repeat(np.arange(self.n_spectra), np.diff(self.offsets)),
                 "identity": self.identity,
                 "center": self.center,
-                "amplitude": amplitude,
+                "area": area,
                 "sigma": sigma,
                 "gamma": gamma,
                 "fwhm": total_fwhm(sigma, gamma),
                 "optical_depth": peak,
                 "depth": -np.expm1(-peak),
-                "equivalent_width": equivalent_width(amplitude, sigma, gamma, profile),
+                "equivalent_width": equivalent_width(area, sigma, gamma, profile),
             }
         )
 
 
-def equivalent_width(amplitude, sigma, gamma, profile):
+def equivalent_width(area, sigma, gamma, profile):
     """Equivalent width of lines alone, the integral of 1 − exp(−a V(x)) over all x.
 
     Parameters
     ----------
-    amplitude, sigma, gamma : ndarrays of shape (n_lines,)
+    area, sigma, gamma : ndarrays of shape (n_lines,)
         Area a, Gaussian standard deviation and Lorentzian half width, Å.
     profile : {"pseudo-voigt", "voigt", "blase"}
         Shape V of unit area.
@@ -415,11 +418,11 @@ def equivalent_width(amplitude, sigma, gamma, profile):
     # u is smooth and periodic, so that the plain sum converges fast.
     n_points = 512
     angle = (np.arange(n_points) + 0.5) * (np.pi / n_points) - 0.5 * np.pi
-    width = np.empty_like(amplitude)
+    width = np.empty_like(area)
     shape = get_profile(profile)
-    for part in range(0, len(amplitude), 4096):
+    for part in range(0, len(area), 4096):
         chosen = slice(part, part + 4096)
-        a, s, g = (value[chosen, None] for value in (amplitude, sigma, gamma))
+        a, s, g = (value[chosen, None] for value in (area, sigma, gamma))
         peak = a * shape(0.0, s, g)
         # A saturated core is flat as far as sqrt(a gamma / pi): stretch the axis with it.
         scale = total_fwhm(s, g) * np.sqrt(1.0 + peak)

@@ -76,9 +76,9 @@ def make_windows(wavelength, lines, n_terms=1):
         if stop - start < 2:
             start, stop = max(0, stop - 2), min(len(wavelength), start + 2)
         outside = np.concatenate([order[:low], order[high:]])
-        beside, log_amplitude, log_sigma, log_gamma = widest[outside].T
+        beside, log_area, log_sigma, log_gamma = widest[outside].T
         depth = deepest_within(
-            beside, log_amplitude, log_sigma, log_gamma, wavelength[start], wavelength[stop - 1]
+            beside, log_area, log_sigma, log_gamma, wavelength[start], wavelength[stop - 1]
         )
         is_own = np.zeros(high - low, dtype=bool)
         is_own[first - low : last - low] = True

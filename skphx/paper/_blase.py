@@ -3,7 +3,7 @@
 blase's name               here
 =========================  ====================================
 ``lam_centers``            `center`, Å, before the velocity
-``amplitudes``             `log_amplitude`, ln of the area in Å
+``amplitudes``             `log_area`, ln of the area in Å
 ``sigma_widths``           `log_sigma`, ln Å
 ``gamma_widths``           `log_gamma`, ln Å
 ``radial_velocity``        moves the centres, km/s
@@ -31,7 +31,7 @@ from skphx.lines import LineTable
 
 _NAMES = {
     "center": "lam_centers",
-    "log_amplitude": "amplitudes",
+    "log_area": "amplitudes",
     "log_sigma": "sigma_widths",
     "log_gamma": "gamma_widths",
 }

@@ -1,17 +1,14 @@
 """PaperCloner: the lines of each spectrum by itself, as in the paper."""
 
 from time import perf_counter
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from joblib import Memory
-from numpy.typing import ArrayLike, NDArray
-from sklearn.callback import with_callbacks
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_scalar
 
 from skphx._domain import LINE_PARAMETERS
-from skphx._progress import fit_task
-from skphx._restore import restore_on_failure
 from skphx.lines import LineTable
 from skphx.lines._base_cloner import BaseCloner
 from skphx.lines._fitting import fit_lines, fit_spectrum
@@ -156,59 +153,6 @@ class PaperCloner(BaseCloner):
         self.archive = archive
         self.verbose = verbose
 
-    @restore_on_failure
-    @with_callbacks
-    def fit(self, X: ArrayLike, y: None = None) -> Self:
-        """Fit the lines of all spectra, and learn which of them are the same.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_spectra, n_pixels)
-            Normalised flux, continuum about 1, dimensionless.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : PaperCloner
-            The fitted cloner.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of its range, `wavelength` does not fit the spectra, a
-            spectrum is not finite, negative or far from a continuum of 1, or `archive` is
-            damaged or belongs to other spectra or settings.
-        RuntimeError
-            If the parameters of a line run off to infinity.
-        """
-        self._fit(X, y)
-        return self
-
-    @restore_on_failure
-    @with_callbacks
-    def fit_transform(self, X: ArrayLike, y: None = None) -> NDArray[np.float64]:
-        """Fit, and transform the same spectra, whose lines are fitted once.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_spectra, n_pixels)
-            Normalised flux, continuum about 1, dimensionless.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of shape (n_spectra, 4 * n_lines)
-            As :meth:`transform`.
-
-        Raises
-        ------
-        ValueError, RuntimeError
-            As :meth:`fit`.
-        """
-        return self._to_columns(self._fit(X, y))
-
     def line_table(self, X: ArrayLike) -> LineTable:
         """Fit the lines of each spectrum and return all of them as a ragged table.
 
@@ -230,10 +174,12 @@ class PaperCloner(BaseCloner):
         X = self._validate(X)
         return self._to_table(self._fit_each(self._passes(X), first=True))
 
-    def _fit(self, X, y):
-        with fit_task(self, X, y, n_subtasks=1) as task:
-            X, passes = self._begin_fit(X, task)
-            fits = self._fit_each(passes)
+    def _learn(self, X, passes):
+        # What lines are the same shows when those of all spectra are fitted.
+        self._learn_and_fit(X, passes)
+
+    def _learn_and_fit(self, X, passes):
+        fits = self._fit_each(passes)
         self._keep_quality(fits)
         pixels = [fit["pixel"] for fit in fits]
         self.line_pixels_ = match_lines(pixels, X.shape[1], tolerance=self.tolerance)

@@ -9,11 +9,11 @@ from skphx._domain import LINE_PARAMETERS
 from skphx.lines._reach import deepest_within
 
 CENTER = LINE_PARAMETERS.index("center")
-LOG_AMPLITUDE = LINE_PARAMETERS.index("log_amplitude")
+LOG_AREA = LINE_PARAMETERS.index("log_area")
 # The paper's two numbers: ln a written where a line is missing, and the ln a below which an
 # interpolated line is dropped.
-MISSING_LOG_AMPLITUDE = -1000.0
-DROPPED_LOG_AMPLITUDE = -100.0
+MISSING_LOG_AREA = -1000.0
+DROPPED_LOG_AREA = -100.0
 # Lines that are looked at together.
 _CHUNK = 1 << 18
 
@@ -165,9 +165,9 @@ class RaggedLines:
         depth = np.empty(self.n_instances, dtype=np.float32)
         for first in range(0, self.n_instances, _CHUNK):
             part = slice(first, first + _CHUNK)
-            center, log_amplitude, log_sigma, log_gamma = self.values[part].astype(np.float64).T
+            center, log_area, log_sigma, log_gamma = self.values[part].astype(np.float64).T
             center += self.centers[self.identity[part]]
-            depth[part] = deepest_within(center, log_amplitude, log_sigma, log_gamma, low, high)
+            depth[part] = deepest_within(center, log_area, log_sigma, log_gamma, low, high)
         return self._node(), self.identity, depth
 
     def on(self, grid, presence_grid):
@@ -301,12 +301,10 @@ class RaggedLines:
         mean = cell_sums / safe[..., None]
         lines = sums + (1.0 - share)[..., None] * mean
         if self.missing == "drop":
-            lines[..., LOG_AMPLITUDE] = (
-                sums[..., LOG_AMPLITUDE] + (1.0 - share) * MISSING_LOG_AMPLITUDE
-            )
-            absent |= lines[..., LOG_AMPLITUDE] < DROPPED_LOG_AMPLITUDE
+            lines[..., LOG_AREA] = sums[..., LOG_AREA] + (1.0 - share) * MISSING_LOG_AREA
+            absent |= lines[..., LOG_AREA] < DROPPED_LOG_AREA
         else:
-            lines[..., LOG_AMPLITUDE] += np.log(safe)
+            lines[..., LOG_AREA] += np.log(safe)
         if weights_jacobian is None:
             return lines, absent, None
         tangents = np.empty((len(weights_jacobian), *lines.shape))
@@ -321,9 +319,9 @@ class RaggedLines:
             tangent[:] = sums_change - share_change[..., None] * mean
             tangent += (1.0 - share)[..., None] * mean_change
             if self.missing == "drop":
-                tangent[..., LOG_AMPLITUDE] = (
-                    sums_change[..., LOG_AMPLITUDE] - share_change * MISSING_LOG_AMPLITUDE
+                tangent[..., LOG_AREA] = (
+                    sums_change[..., LOG_AREA] - share_change * MISSING_LOG_AREA
                 )
             else:
-                tangent[..., LOG_AMPLITUDE] += covered_change / safe
+                tangent[..., LOG_AREA] += covered_change / safe
         return lines, absent, tangents

@@ -15,7 +15,7 @@ METHODS = ("auto", "direct", "mesh")
 # squares of distances leave what floating point can hold, and no flux can tell the difference.
 LIMITS = {
     "center": (-1e12, 1e12),
-    "log_amplitude": (-1e4, 50.0),
+    "log_area": (-1e4, 50.0),
     "log_sigma": (-50.0, 50.0),
     "log_gamma": (-50.0, 50.0),
 }
@@ -56,12 +56,12 @@ def check_pixels(wavelength):
     return np.require(check_wavelength(wavelength), requirements=["C", "W"])
 
 
-def check_lines(center, log_amplitude, log_sigma, log_gamma):
+def check_lines(center, log_area, log_sigma, log_gamma):
     """Return the four parameters in float64, and the dtype of the output.
 
     They are arrays, or tensors of one device if any of those given is a tensor.
     """
-    given = (center, log_amplitude, log_sigma, log_gamma)
+    given = (center, log_area, log_sigma, log_gamma)
     tensor: Any = next((value for value in given if is_tensor(value)), None)
     parameters: list[Any] = []
     for name, value in zip(LINE_PARAMETERS, given, strict=True):
@@ -87,7 +87,7 @@ def check_lines(center, log_amplitude, log_sigma, log_gamma):
             where = int(fetch(finite).argmin())
             raise ValueError(
                 f"{name} must be finite, but element {where} is {float(value[where])}; leave "
-                f"absent lines out, or give them a log_amplitude of -1000."
+                f"absent lines out, or give them a log_area of -1000."
             )
     xp = namespace(tensor)
     single = all(value.dtype == xp.float32 for value in parameters[1:])

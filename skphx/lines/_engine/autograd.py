@@ -44,7 +44,7 @@ def sum_lines(wavelength, lines, options):
     wavelength : ndarray of shape (n_pixels,), float64
         Pixel centres, Å, at least two.
     lines : list of four tensors of shape (n_lines,), float64
-        Centre, log_amplitude, log_sigma and log_gamma of the lines.
+        Centre, log_area, log_sigma and log_gamma of the lines.
     options : tuple
         Profile, transmission and wing_cut as in `LineSum`.
 
@@ -99,10 +99,10 @@ def sum_directly(wavelength, lines, options):
     if wing_cut is not None:
         start = window_starts(wavelength, fetch(lines[0]), wing_cut)
 
-    def partial_sum(center, log_amplitude, log_sigma, log_gamma, index):
+    def partial_sum(center, log_area, log_sigma, log_gamma, index):
         at = pixels if index is None else pixels[index]
         sigma, gamma = log_sigma.exp()[:, None], log_gamma.exp()[:, None]
-        depth = log_amplitude.exp()[:, None] * shape(at - center[:, None], sigma, gamma)
+        depth = log_area.exp()[:, None] * shape(at - center[:, None], sigma, gamma)
         if transmission == "product":
             depth = -(-depth.clamp(0.0, MAX_DEPTH)).log1p()
         if index is None:

@@ -25,7 +25,7 @@ class DirectSum:
     wavelength : ndarray of shape (n_pixels,), float64
         Pixel centres, Å.
     lines : list of four ndarrays of shape (n_lines,), float64
-        Centre, log_amplitude, log_sigma and log_gamma of the lines.
+        Centre, log_area, log_sigma and log_gamma of the lines.
     profile, transmission : str
         As in `skphx.lines.optical_depth`.
     wing_cut : int or None
@@ -43,8 +43,8 @@ class DirectSum:
         _, *logs = self._lines
 
         def depth(part, x):
-            amplitude, sigma, gamma = (np.exp(value[part])[:, None] for value in logs)
-            absorbed = amplitude * shape(x, sigma, gamma)
+            area, sigma, gamma = (np.exp(value[part])[:, None] for value in logs)
+            absorbed = area * shape(x, sigma, gamma)
             if self._transmission == "exponential":
                 return absorbed
             return -np.log1p(-np.clip(absorbed, 0.0, MAX_DEPTH))
@@ -54,7 +54,7 @@ class DirectSum:
     def tangent(self, changes):
         """Return how the optical depth changes, (n_pixels,), as all lines move.
 
-        `changes` are four arrays of shape (n_lines,): those of centre, log_amplitude,
+        `changes` are four arrays of shape (n_lines,): those of centre, log_area,
         log_sigma and log_gamma.
         """
         d_center, *d_logs = changes

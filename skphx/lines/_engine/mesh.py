@@ -36,7 +36,7 @@ class LineSum:
     wavelength : ndarray of shape (n_pixels,), float64
         Pixel centres, Å, at least two.
     lines : list of four arrays or tensors of shape (n_lines,), float64
-        Centre, log_amplitude, log_sigma and log_gamma of the lines, outside any graph.
+        Centre, log_area, log_sigma and log_gamma of the lines, outside any graph.
     profile, transmission : str
         As in `skphx.lines.optical_depth`.
     wing_cut : int or None
@@ -89,7 +89,7 @@ class LineSum:
         """Return how the optical depth changes, (n_pixels,), as all lines move.
 
         `changes` are four arrays or tensors of shape (n_lines,): those of centre,
-        log_amplitude, log_sigma and log_gamma.
+        log_area, log_sigma and log_gamma.
         """
         kernels, center = self._kernels, self._center
         d_center, *d_logs = self._sorted(changes)

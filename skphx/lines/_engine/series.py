@@ -70,7 +70,7 @@ def extents(logs, profile, transmission):
     Parameters
     ----------
     logs : list of three ndarrays of shape (n_lines,), float64
-        log_amplitude, log_sigma and log_gamma: of area and widths, Å.
+        log_area, log_sigma and log_gamma: of area and widths, Å.
     profile, transmission : str
         As in `skphx.lines.optical_depth`.
 
@@ -79,7 +79,7 @@ def extents(logs, profile, transmission):
     list of Extent
         In the order of `expand`.
     """
-    amplitude, sigma, gamma = (np.exp(value) for value in logs)
+    area, sigma, gamma = (np.exp(value) for value in logs)
     nothing = np.zeros_like(sigma)
     if profile == "voigt":
         width = gamma * gamma + 4.0 * sigma * sigma
@@ -87,9 +87,9 @@ def extents(logs, profile, transmission):
         if transmission == "exponential":
             return [Extent(VOIGT, np.sqrt(width), None, step, nothing)]
         # No Voigt profile is higher than either of its two parts.
-        depth = amplitude / np.maximum(math.sqrt(2.0 * math.pi) * sigma, math.pi * gamma)
+        depth = area / np.maximum(math.sqrt(2.0 * math.pi) * sigma, math.pi * gamma)
         step = np.where(depth < _SMOOTH_DEPTH, step / 1.25, 0.0)
-        scale = np.sqrt(np.maximum(width, amplitude * gamma / math.pi))
+        scale = np.sqrt(np.maximum(width, area * gamma / math.pi))
         return [Extent(VOIGT_PRODUCT, scale, None, step, depth)]
     eta, half, deviation = components(profile, sigma, gamma)
     if transmission == "exponential":
@@ -98,9 +98,9 @@ def extents(logs, profile, transmission):
             Extent(LORENTZIAN, half, None, half / 6.5, nothing),
             Extent(GAUSSIAN, None, reach, deviation / 4.0, nothing),
         ]
-    weight = amplitude * eta * half / math.pi
+    weight = area * eta * half / math.pi
     depth = weight / (half * half)
-    depth += amplitude * (1.0 - eta) / (math.sqrt(2.0 * math.pi) * deviation)
+    depth += area * (1.0 - eta) / (math.sqrt(2.0 * math.pi) * deviation)
     # −ln(1 − w / (x² + h²)) has branch points at x² = −h² and w − h².
     scale = np.sqrt(np.maximum(half * half, weight - half * half))
     # The Gaussian has no series: it must be over.
@@ -115,7 +115,7 @@ def expand(logs, profile, transmission):
     Parameters
     ----------
     logs : list of three arrays or tensors of shape (n_lines,), float64
-        log_amplitude, log_sigma and log_gamma: of area and widths, Å.
+        log_area, log_sigma and log_gamma: of area and widths, Å.
     profile, transmission : str
         As in `skphx.lines.optical_depth`.
 
@@ -127,10 +127,10 @@ def expand(logs, profile, transmission):
         Coefficients of x^(−2−2m), Å^(2+2m); None where nothing reaches beyond the core.
     """
     xp = namespace(*logs)
-    amplitude, sigma, gamma = (xp.exp(value) for value in logs)
+    area, sigma, gamma = (xp.exp(value) for value in logs)
     if profile == "voigt":
-        return _expand_voigt(amplitude, (sigma, gamma), transmission)
-    return _expand_pseudo_voigt(amplitude, components(profile, sigma, gamma), transmission)
+        return _expand_voigt(area, (sigma, gamma), transmission)
+    return _expand_pseudo_voigt(area, components(profile, sigma, gamma), transmission)
 
 
 def expand_slopes(logs, profile, transmission):
@@ -149,7 +149,7 @@ def expand_slopes(logs, profile, transmission):
         Derivatives of each part's far coefficients.
     """
     xp = namespace(*logs)
-    amplitude, sigma, gamma = (xp.exp(value) for value in logs)
+    area, sigma, gamma = (xp.exp(value) for value in logs)
     if profile == "voigt":
         function, shape = _expand_voigt, (sigma, gamma)
         by_sigma, by_gamma = (sigma, 0.0), (0.0, gamma)
@@ -159,9 +159,9 @@ def expand_slopes(logs, profile, transmission):
     step = 1j * _COMPLEX_STEP
     still = (0.0,) * len(shape)
     columns = []
-    for by_amplitude, by_shape in ((amplitude, still), (0.0, by_sigma), (0.0, by_gamma)):
+    for by_area, by_shape in ((area, still), (0.0, by_sigma), (0.0, by_gamma)):
         moved = [value + step * change for value, change in zip(shape, by_shape, strict=True)]
-        near, far = function(amplitude + step * by_amplitude, moved, transmission)
+        near, far = function(area + step * by_area, moved, transmission)
         columns.append(
             [None if each is None else each.imag / _COMPLEX_STEP for each in (*near, *far)]
         )
@@ -169,14 +169,14 @@ def expand_slopes(logs, profile, transmission):
     return parts[: len(parts) // 2], parts[len(parts) // 2 :]
 
 
-def _expand_pseudo_voigt(amplitude, shape, transmission):
+def _expand_pseudo_voigt(area, shape, transmission):
     """Lorentzian and Gaussian, one part each, or both in one where they multiply."""
-    xp = namespace(amplitude)
+    xp = namespace(area)
     eta, half, deviation = shape
     square = half * half
-    peak = amplitude * (1.0 - eta) / (math.sqrt(2.0 * math.pi) * deviation)
+    peak = area * (1.0 - eta) / (math.sqrt(2.0 * math.pi) * deviation)
     sharpness = 0.5 / (deviation * deviation)
-    terms = [amplitude * eta * half / math.pi]
+    terms = [area * eta * half / math.pi]
     for _ in range(1, N_TERMS):
         terms.append(-terms[-1] * square)
     if transmission == "product":
@@ -186,13 +186,13 @@ def _expand_pseudo_voigt(amplitude, shape, transmission):
     return near, [xp.stack(terms, 1), None]
 
 
-def _expand_voigt(amplitude, shape, transmission):
+def _expand_voigt(area, shape, transmission):
     """Exact profile; its far series are moments of t − i gamma with t normal."""
-    xp = namespace(amplitude)
+    xp = namespace(area)
     sigma, gamma = shape
     scale = 1.0 / (math.sqrt(2.0) * sigma)
-    near = xp.stack([amplitude * scale / math.sqrt(math.pi), scale, gamma * scale], 1)
-    weight = amplitude * gamma / math.pi
+    near = xp.stack([area * scale / math.sqrt(math.pi), scale, gamma * scale], 1)
+    weight = area * gamma / math.pi
     s2, g2 = sigma * sigma, gamma * gamma
     s4, g4 = s2 * s2, g2 * g2
     terms = [
