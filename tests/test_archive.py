@@ -19,6 +19,8 @@ from skphx import LineManifoldRegressor, VoigtCloner
 from skphx._atomic_write import TEMPORARY
 from skphx.lines import LineArchive, LineTable, _fitting, render_flux
 
+pytestmark = pytest.mark.slow
+
 WAVELENGTH = np.linspace(5000.0, 5010.0, 401)
 PARAMETERS = np.array([[t, g, 0.0] for t in (5000.0, 5500.0, 6000.0) for g in (4.0, 4.5)])
 # Centre, ln area, ln sigma, ln gamma (Å).

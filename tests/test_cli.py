@@ -22,6 +22,8 @@ from skphx.datasets import load_npz_grid, make_stellar_grid, save_npz_grid
 from skphx.lines import LineArchive
 from skphx.paper import read_state_dicts, save_state_dicts
 
+pytestmark = pytest.mark.slow
+
 WAVELENGTH = np.arange(8498.0, 8512.0, 0.05)
 SETTINGS = {"n_lines": 5, "wavelength": WAVELENGTH}
 

@@ -214,6 +214,7 @@ def in_a_file(spectra, kind, folder):
     return np.load(folder / "grid.npy", mmap_mode="r")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["float32", "float64", "object"])
 def test_spectra_in_a_file_are_read_row_by_row(make_cloner, kind, tmp_path):
     spectra = make_spectra()

@@ -1,6 +1,7 @@
 """scikit-learn's own checks on all seven estimators, and on the paper's."""
 
 import numpy as np
+import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skphx import (
@@ -13,6 +14,8 @@ from skphx import (
     VoigtCloner,
 )
 from skphx.paper import GaussianProcessSearch, PaperCloner, PaperEmulator
+
+pytestmark = pytest.mark.slow
 
 BLANK_SPECTRUM = (
     "casts random numbers to integers 0 to 2, five pixels a spectrum, so that one is zero "

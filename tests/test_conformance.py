@@ -25,6 +25,8 @@ from skphx import (
 )
 from skphx.paper import GaussianProcessSearch, PaperCloner, PaperEmulator
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"target_rms": None, "max_iter": 3}
 
 

@@ -12,6 +12,8 @@ from skphx.datasets import make_stellar_grid
 from skphx.lines import LineArchive
 from skphx.lines._running import run_units
 
+pytestmark = pytest.mark.slow
+
 distributed = pytest.importorskip(
     "distributed", reason="needs dask and distributed: pip install 'skphx[dask]'"
 )

@@ -318,6 +318,7 @@ def test_save_names_what_is_missing(tmp_path, grid):
         save_npz_grid(tmp_path / "grid.npy", grid)
 
 
+@pytest.mark.slow
 def test_datasets_need_no_torch():
     code = "import sys, skphx.datasets; assert not {'torch', 'skopt', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -78,6 +78,7 @@ def test_held_out_spectra_are_inferred_better_than_by_their_nearest_node(fit, gr
     np.testing.assert_allclose(found[:, 0], held_out.parameters[:, 0], atol=120.0)
 
 
+@pytest.mark.slow
 def test_minimisation_and_guided_evaluations_only_ever_help(fit, held_out, loss):
     random = fit(search=AT_RANDOM).predict(held_out.spectra)
     guided = fit(search=GaussianProcessSearch(23, 20)).predict(held_out.spectra)
@@ -366,6 +367,7 @@ def noisy(spectra, snr, seed=2):
     return spectra + sigma[:, None] * noise, sigma
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snr", [50, 200])
 def test_noisy_spectra_are_predicted_without_bias_and_as_well_as_inferred(raw, snr):
     observed, sigma = noisy(raw.spectra * cubics(*raw.spectra.shape), snr)
@@ -398,6 +400,7 @@ def test_predict_on_the_models_pixels_scatters_as_its_errors_say(raw):
     np.testing.assert_allclose(np.sqrt(np.mean(z**2, axis=0)), 1.0, atol=0.25)
 
 
+@pytest.mark.slow
 def test_no_cubic_polynomial_changes_the_answer(raw):
     emulator = raw.estimator.emulator_
     truth = raw.parameters[:12]
@@ -418,6 +421,7 @@ def test_no_cubic_polynomial_changes_the_answer(raw):
     np.testing.assert_allclose(raw.estimator.predict(1e9 * observed), plain, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_continuum_has_the_degree_that_was_asked_for(raw):
     emulator = raw.estimator.emulator_
     truth = raw.parameters[:6]
@@ -463,6 +467,7 @@ def test_one_spectrum_is_predicted_as_among_others(raw):
     np.testing.assert_array_equal(by_number, by_pixel)
 
 
+@pytest.mark.slow
 def test_arrays_that_processes_map_from_disk_are_taken(raw):
     """More than the megabyte from which joblib maps arrays, read-only."""
     many = np.resize(noisy(raw.spectra, 200)[0], (160, 900))

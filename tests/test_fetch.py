@@ -29,6 +29,8 @@ from skphx.datasets import (
 from skphx.datasets._cache import FileCache
 from skphx.datasets._download import Attempts, _retry_after, download
 
+pytestmark = pytest.mark.slow
+
 ONE = {"teff": 5000, "logg": 4.0, "feh": 0.0}
 FIRST = "lte05000-4.00-0.0."
 

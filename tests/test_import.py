@@ -76,6 +76,7 @@ def test_version_is_that_of_the_installed_package():
     assert skphx.__version__ == version("skphx")
 
 
+@pytest.mark.slow
 def test_the_default_search_loads_no_scikit_optimize():
     code = """
 from skphx import FluxEmulator, StellarParameterEstimator

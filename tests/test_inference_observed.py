@@ -125,6 +125,7 @@ def test_a_moving_rotating_star_is_found(estimator, emulator):
     np.testing.assert_allclose((result.model[0] + result.residual[0])[good], star.flux[good])
 
 
+@pytest.mark.slow
 def test_errors_are_calibrated(estimator, emulator):
     random = np.random.default_rng(11)
     n_stars = 150
@@ -408,6 +409,7 @@ def nonsense(kind, random):
     }[kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["noise", "waves", "steps", "emission"])
 @pytest.mark.parametrize("sigma", [0.01, None])
 def test_nonsense_gets_a_flag_and_wide_errors(estimator, emulator, kind, sigma):
@@ -502,6 +504,7 @@ def test_pixels_beyond_the_model_are_left_out(estimator, emulator, nodes):
         estimator.infer([star, nothing], **RANGES)
 
 
+@pytest.mark.slow
 def test_stars_do_not_depend_on_each_other(emulator):
     stars = [observe(emulator, snr=50, seed=seed) for seed in range(3)]
     stars.append(observe(emulator, pixels=PIXELS[50:400], snr=50))
@@ -622,6 +625,7 @@ def test_a_result_is_a_row_of_a_table(estimator, emulator):
     assert "teff=52" in repr(result)
 
 
+@pytest.mark.slow
 def test_the_grid_that_made_a_star_is_chosen(nodes, emulator):
     metal_poor = nodes.normalised**0.6
     estimators = {
@@ -731,6 +735,7 @@ class TestCompiled:
             survey.infer(replace(star, resolution=None), **RANGES)
 
 
+@pytest.mark.slow
 class TestSampler:
     def test_draws_agree_with_the_covariance_where_it_is_gaussian(self, estimator, emulator):
         star = observe(emulator, snr=100)

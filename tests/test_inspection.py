@@ -32,6 +32,8 @@ from skphx.inspection._posterior import _levels_that_enclose
 from skphx.metrics import flux_rms
 from skphx.paper import PaperEmulator
 
+pytestmark = pytest.mark.slow
+
 STAR = (5300.0, 4.2, -0.3)
 NAMES = ("teff", "logg", "feh")
 

@@ -142,6 +142,7 @@ def test_gradients_of_mesh_equal_those_of_direct(torch, profile, transmission):
         assert relative_error(fast.numpy(), direct.numpy()) < TOLERANCE
 
 
+@pytest.mark.slow
 @every_kind
 @every_profile
 @pytest.mark.parametrize("options", [{"method": "mesh"}, {"method": "direct"}, {"wing_cut": 40}])
@@ -195,6 +196,7 @@ def test_adjoint_tangent_and_torch_path_agree(torch, monkeypatch, profile, trans
         assert relative_error(compiled, plain) < 2e-9
 
 
+@pytest.mark.slow
 @every_kind
 @every_profile
 @pytest.mark.parametrize("compiled", [True, False])
@@ -314,6 +316,7 @@ GRID = np.meshgrid([-1e300, -1000.0, 5006.0], [-1e300, 0.0, 1e300], VALUES, VALU
 ABSURD_LINES = np.stack([axis.ravel() for axis in GRID], axis=1)[::3]
 
 
+@pytest.mark.slow
 @every_kind
 @every_profile
 @pytest.mark.parametrize("method", ["direct", "mesh"])
@@ -333,6 +336,7 @@ def test_absurd_lines_leave_flux_and_tangents_finite(profile, transmission, meth
         assert np.isfinite(slopes).all()
 
 
+@pytest.mark.slow
 @every_kind
 @every_profile
 @pytest.mark.parametrize("method", ["direct", "mesh"])
@@ -481,6 +485,7 @@ def test_lines_wider_than_a_window_are_cut_as_documented():
     assert (whole > 0.0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize("wing_cut", [1000, 6000])
 def test_published_spectrum_of_blase(torch, shared_data, wing_cut):
@@ -497,6 +502,7 @@ def test_published_spectrum_of_blase(torch, shared_data, wing_cut):
     assert relative_error(windows, direct) < 1e-8
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_real_lines_without_a_cut(torch, shared_data):
     table = read_state_dicts(shared_data / "blase_T4700g4p5.pt")
@@ -611,6 +617,7 @@ def test_the_cpu_needs_no_torch(tmp_path):
         np.testing.assert_array_equal(without[name], installed[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_threads_are_limited_as_the_process_is():
     code = (
         "import numba, sklearn.utils\n"

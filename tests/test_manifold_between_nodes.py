@@ -10,6 +10,8 @@ from skphx import FluxEmulator, LineManifoldRegressor, VoigtCloner
 from skphx.lines import render_flux
 from skphx.model_selection import InteriorNodes
 
+pytestmark = pytest.mark.slow
+
 WAVELENGTH = np.linspace(5000.0, 5004.0, 80)
 KINDS = ("linear", "hermite", "cubic", "radial")
 

@@ -54,6 +54,7 @@ def raw_emulator(grid):
     return LineManifoldRegressor(cloner, "hermite").fit(grid.parameters, grid.spectra)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flux", "linear", "lines", "nodes"])
 def test_a_range_is_the_full_emulator_there(emulators, name):
     emulator = emulators[name]

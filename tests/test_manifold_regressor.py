@@ -70,6 +70,7 @@ def fading():
     return teff[:, None], np.array([*spectra, line_spectrum(0.05, 5003.0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothness", [0, 0.01])
 @pytest.mark.parametrize("interpolation", ["linear", "hermite", "cubic", "radial", "auto"])
 def test_nodes_are_exact_also_where_lines_are_gone(fading, interpolation, smoothness):

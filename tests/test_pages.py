@@ -40,6 +40,8 @@ from sklearn import config_context
 from skphx.cli import main
 from skphx.datasets import _layouts, make_stellar_grid
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")

@@ -70,6 +70,7 @@ def test_the_defaults_are_the_papers():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["fade", "drop"])
 @pytest.mark.parametrize("interpolation", [*KINDS, "auto"])
 def test_nodes_are_their_lines_also_where_some_are_missing(fading, interpolation, missing):
@@ -302,6 +303,7 @@ def finite_difference(function, points, step=1e-5):
     return np.stack(sides, axis=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["fade", "drop"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_jacobian_is_the_difference_of_flux(emulators, kind, missing):
@@ -351,6 +353,7 @@ def mostly_holes(nodes):
     return corners | (np.arange(len(nodes)) % 4 == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [interior_hole, ragged_edge, mostly_holes])
 @pytest.mark.parametrize("kind", ["linear", "cubic"])
 def test_grids_with_holes_are_as_good_as_their_lines(nodes, keep, kind):
@@ -457,6 +460,7 @@ def test_copies_predict_the_same(emulator, tmp_path):
             np.testing.assert_array_equal(copy.jacobian(STARS), jacobian)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["fade", "drop"])
 @pytest.mark.parametrize("kind", ["linear", "hermite"])
 def test_lines_cloned_before_are_as_good_as_spectra(grid, kind, missing):

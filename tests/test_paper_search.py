@@ -12,6 +12,8 @@ from skphx.inference._bounds_and_priors import draw_points
 from skphx.paper import GaussianProcessSearch
 from skphx.paper._search import minimize_guided
 
+pytestmark = pytest.mark.slow
+
 NAN = np.nan
 GRID = np.array([[4000.0, 6000.0], [3.0, 5.0]])
 TRUTH = np.array([5200.0, 4.2])

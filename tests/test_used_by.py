@@ -33,6 +33,8 @@ from skphx.metrics import flux_rms
 from skphx.model_selection import Coarsen, LeavePlaneOut
 from skphx.paper import GaussianProcessSearch, PaperEmulator
 
+pytestmark = pytest.mark.slow
+
 
 def make_pipeline_of_four(wavelength, cloner=None):
     return make_pipeline(

@@ -10,6 +10,8 @@ from skphx.datasets import load_npz_grid, make_stellar_grid
 from skphx.interpolation import make_grid
 from skphx.validation import diagnose_grid
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("teff", "logg", "feh")
 
 
