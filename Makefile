@@ -61,7 +61,9 @@ test: lint
 coverage:
 	$(MAKE) test PYTEST_OPTIONS='--cov --cov-report=term'
 
+# Pages of modules that moved would stay behind.
 docs: install
+	rm -rf docs/generated
 	$(PY) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 

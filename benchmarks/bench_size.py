@@ -67,7 +67,7 @@ def make_emulator(teff, rng):
     # Whole wings, which take longer than the paper's.
     cloner = PaperCloner(WAVELENGTH, transmission="exponential", wing_cut=None)
     emulator = PaperEmulator(cloner, missing="fade")
-    return emulator.fit_lines(parameters, LineTable.concatenate(tables))
+    return emulator.fit_table(parameters, LineTable.concatenate(tables))
 
 
 def render(path):

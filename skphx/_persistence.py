@@ -10,6 +10,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -76,7 +77,8 @@ def save_model(
     path = Path(path)
     if path.suffix != ".skops":
         raise ValueError(f"path must end in .skops, got {path.name!r}; rename the file.")
-    content = io.BytesIO(skops.io.dumps(estimator))
+    with _without_callbacks(estimator):
+        content = io.BytesIO(skops.io.dumps(estimator))
     described = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -177,6 +179,36 @@ def read_provenance(path):
             f"versions up to {_VERSION}; update skphx."
         )
     return provenance
+
+
+@contextmanager
+def _without_callbacks(estimator):
+    """Take scikit-learn's callbacks off for a while: they are of a session, not of a model."""
+    taken = {}
+    for one in _estimators_in(estimator, set()):
+        if "_skl_callbacks" in vars(one):
+            taken[id(one)] = one, vars(one).pop("_skl_callbacks")
+    try:
+        yield
+    finally:
+        for one, callbacks in taken.values():
+            one._skl_callbacks = callbacks
+
+
+def _estimators_in(thing, seen):
+    """Yield an estimator and those that it holds, also in lists of steps."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, list | tuple):
+        held = list(thing)
+    elif isinstance(thing, BaseEstimator):
+        yield thing
+        held = list(vars(thing).values())
+    else:
+        return
+    for one in held:
+        yield from _estimators_in(one, seen)
 
 
 def _is_class_of_ours(name):

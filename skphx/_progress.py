@@ -1,13 +1,18 @@
-"""Progress of a fit: a bar for whoever asks by `verbose`, and scikit-learn's callbacks."""
+"""Progress of a fit: the bars of `verbose`, and scikit-learn's callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from sklearn.callback import with_callbacks
 from tqdm import tqdm
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass
@@ -69,6 +74,30 @@ def fit_task(
     context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
     yield Task(estimator, context)
     context.call_on_fit_task_end(estimator=estimator, X=X, y=y)
+
+
+def one_task(
+    method: Callable[Concatenate[Any, Any, P], R],
+) -> Callable[Concatenate[Any, Any, P], R]:
+    """Let a `fit` of a single step report its begin and end to callbacks.
+
+    Parameters
+    ----------
+    method : callable
+        Takes the estimator and `X`, and what else it likes.
+
+    Returns
+    -------
+    callable
+        The method, with its signature and docstring.
+    """
+
+    @wraps(method)
+    def reporting(self: Any, X: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        with fit_task(self, X):
+            return method(self, X, *args, **kwargs)
+
+    return with_callbacks(reporting)
 
 
 class Progress:

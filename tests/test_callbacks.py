@@ -2,10 +2,20 @@
 
 import copy
 
+import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skphx import FluxEmulator, LineManifoldRegressor, StellarParameterEstimator, VoigtCloner
+from skphx import (
+    ContinuumNormalizer,
+    FluxEmulator,
+    LineManifoldRegressor,
+    PercentileNormalizer,
+    StellarParameterEstimator,
+    VoigtCloner,
+    load_model,
+    save_model,
+)
 
 
 class Record:
@@ -96,3 +106,28 @@ def test_clones_keep_their_callbacks_and_copies_stay_usable(grid, record):
     cloner = clone(quick_cloner(grid).set_callbacks(record))
     copy.deepcopy(cloner).fit(normalised(grid))
     assert record.of("end", "fit") == ["VoigtCloner"]
+
+
+def test_saved_models_leave_callbacks_out(grid, record, tmp_path):
+    emulator = LineManifoldRegressor(quick_cloner(grid))
+    estimator = StellarParameterEstimator(emulator).set_callbacks(record)
+    estimator.fit(normalised(grid), grid.parameters)
+    estimator.emulator_.cloner_.set_callbacks(record)
+    loaded = load_model(save_model(tmp_path / "model.skops", estimator))
+    spectra = normalised(grid)[:2]
+    np.testing.assert_array_equal(
+        loaded.emulator_.predict(grid.parameters[:2]),
+        estimator.emulator_.predict(grid.parameters[:2]),
+    )
+    assert loaded.predict(spectra).shape == (2, 3)
+    assert not hasattr(loaded, "_skl_callbacks")
+    assert not hasattr(loaded.emulator_.cloner_, "_skl_callbacks")
+    # What is in use keeps them.
+    assert estimator._skl_callbacks == [record]
+    assert estimator.emulator_.cloner_._skl_callbacks == [record]
+
+
+@pytest.mark.parametrize("normaliser", [PercentileNormalizer, ContinuumNormalizer])
+def test_normalisers_report_too(grid, record, normaliser):
+    normaliser().set_callbacks(record).fit(grid.spectra)
+    assert record.of("end", "fit") == [normaliser.__name__]

@@ -22,17 +22,17 @@ NOT_ASKED = {"ES01", "SA01", "SA03", "EX01", "PR04", "PR08", "RT02", "RT04", "SS
 
 def public_objects():
     """Qualified names of all public classes, their methods and properties, and functions."""
-    rooms = [name for name in skphx.__all__ if inspect.ismodule(getattr(skphx, name))]
-    for room in ("skphx", *(f"skphx.{name}" for name in rooms)):
-        module = import_module(room)
+    parts = [name for name in skphx.__all__ if inspect.ismodule(getattr(skphx, name))]
+    for part in ("skphx", *(f"skphx.{name}" for name in parts)):
+        module = import_module(part)
         for name in module.__all__:
             thing = getattr(module, name)
             if not inspect.isclass(thing) and not inspect.isfunction(thing):
                 continue
-            yield f"{room}.{name}"
+            yield f"{part}.{name}"
             if inspect.isclass(thing):
                 for member in sorted(set(members_of(thing))):
-                    yield f"{room}.{name}.{member}"
+                    yield f"{part}.{name}.{member}"
 
 
 def members_of(thing):
@@ -83,24 +83,24 @@ def test_a_poor_docstring_is_noticed(monkeypatch):
 # Architecture -----------------------------------------------------------------------------
 
 
-def rooms_of_the_picture():
-    """Rooms in the order in which data flows."""
+def folders_of_the_picture():
+    """Folders in the order in which data flows."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     picture = next(line for line in text.splitlines() if "─▶" in line)
-    return [room.strip() for room in picture.split("─▶")]
+    return [part.strip() for part in picture.split("─▶")]
 
 
-def room_of_files():
-    """Room of each file and folder of the package's top level."""
+def part_of_files():
+    """Part of each file and folder of the package's top level."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = text.partition("| part |")[2].partition("\n\n")[0]
-    rooms = {}
+    parts = {}
     for row in table.splitlines()[2:]:
-        room, files, _ = (cell.strip() for cell in row.strip("|").split("|", 2))
+        part, files, _ = (cell.strip() for cell in row.strip("|").split("|", 2))
         for file in re.findall(r"`([^`]+)`", files):
-            assert file not in rooms, f"{file} stands in two rooms"
-            rooms[file] = room
-    return rooms
+            assert file not in parts, f"{file} stands in two parts"
+            parts[file] = part
+    return parts
 
 
 def imports_of(path):
@@ -123,24 +123,24 @@ def top_level(module):
     return f"{name}/" if (PACKAGE / name).is_dir() else f"{name}.py"
 
 
-def test_every_file_has_a_room():
+def test_every_file_has_its_part():
     there = {path.name for path in PACKAGE.glob("*.py")}
     there |= {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
-    assert set(room_of_files()) == there
-    assert set(room_of_files().values()) == {"base", *rooms_of_the_picture(), "outside"}
+    assert set(part_of_files()) == there
+    assert set(part_of_files().values()) == {"base", *folders_of_the_picture(), "outside"}
 
 
 def test_imports_go_to_the_left():
-    order = ["base", *rooms_of_the_picture(), "outside"]
-    rooms = room_of_files()
+    order = ["base", *folders_of_the_picture(), "outside"]
+    parts = part_of_files()
     backwards = []
     for path in PACKAGE.rglob("*.py"):
         inside = path.relative_to(PACKAGE).parts
-        here = rooms[inside[0] if len(inside) == 1 else f"{inside[0]}/"]
+        here = parts[inside[0] if len(inside) == 1 else f"{inside[0]}/"]
         for module in imports_of(path):
             if not module.startswith("skphx."):
                 continue
-            there = rooms[top_level(module)]
+            there = parts[top_level(module)]
             if order.index(there) > order.index(here):
                 backwards.append(f"{path.relative_to(ROOT)} ({here}) imports {module} ({there})")
     assert backwards == []
@@ -155,7 +155,7 @@ def test_backward_imports_are_seen(tmp_path):
     assert top_level("skphx.lines._table") == "lines/"
 
 
-def test_reference_names_all_rooms():
+def test_reference_names_all_modules():
     page = (ROOT / "docs" / "api.md").read_text()
     listed = set(re.findall(r"^   (\w+)$", page, re.M))
     assert set(skphx.__all__) - {"__version__"} <= listed

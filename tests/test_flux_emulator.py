@@ -168,12 +168,12 @@ def test_coarser_copies_are_smaller_and_leave_the_emulator_alone(many):
     flux = emulator.predict(POINTS)
     sizes = []
     for tolerance in (1e-6, 1e-4, 1e-2):
-        coarser = emulator.coarser(tolerance)
+        coarser = emulator._coarser(tolerance)
         lost = rms(coarser.predict(many[0]), many[1]).max()
         assert lost <= (1.0 + 10 * tolerance) * tolerance
         sizes.append(len(coarser.low_rank_.components))
         # A coarser one of the coarser one knows no more than it.
-        assert len(coarser.coarser(1e-9).low_rank_.components) <= sizes[-1]
+        assert len(coarser._coarser(1e-9).low_rank_.components) <= sizes[-1]
     assert 160 > sizes[0] > sizes[1] > sizes[2]
     np.testing.assert_array_equal(emulator.predict(POINTS), flux)
     assert emulator.low_rank_.coefficients is None
@@ -182,7 +182,7 @@ def test_coarser_copies_are_smaller_and_leave_the_emulator_alone(many):
 def test_emulators_of_known_grids_are_those_of_plain_flux(nodes):
     grid = make_grid(nodes[0], parameter_names=("teff", "logg"), interpolation="cubic")
     error = InterpolationError.estimate(grid, nodes[1])
-    made = FluxEmulator.of_nodes(
+    made = FluxEmulator._of_nodes(
         grid, nodes[1], WAVELENGTH, tolerance=0, error=error, medium="air", resolution=2e4
     )
     names = {"parameter_names": ("teff", "logg"), "medium": "air", "resolution": 2e4}
@@ -198,7 +198,7 @@ def test_emulators_of_known_grids_are_those_of_plain_flux(nodes):
     # Its parameters fit the same again.
     again = clone(made).fit(*nodes)
     np.testing.assert_array_equal(again.predict(POINTS), made.predict(POINTS))
-    bare = FluxEmulator.of_nodes(grid, nodes[1], WAVELENGTH, tolerance=1e-3)
+    bare = FluxEmulator._of_nodes(grid, nodes[1], WAVELENGTH, tolerance=1e-3)
     assert bare.flux_error_ is None
     assert len(bare.low_rank_.components) < 10
     assert bare.select(wavelength=(5001.0, 5002.0)).predict(POINTS).shape[0] == 3
@@ -596,7 +596,7 @@ def test_copies_predict_the_same(grid, raw_emulator, tmp_path, name):
         "all": raw_emulator,
         "range": raw_emulator.select(wavelength=CUT),
         "pixels": raw_emulator.select(wavelength=np.linspace(8503.03, 8517.01, 50)),
-        "coarse": raw_emulator.coarser(1e-2),
+        "coarse": raw_emulator._coarser(1e-2),
     }[name]
 
     def asked(emulator):
@@ -624,11 +624,15 @@ def test_copies_predict_the_same(grid, raw_emulator, tmp_path, name):
         for parameter in ("saturation", "tolerance", "medium", "resolution"):
             assert getattr(copy, parameter) == getattr(emulator, parameter)
         assert copy.select(wavelength=CUT).predict(STARS).shape[0] == 2
-        assert copy.coarser(1e-3).predict(STARS).shape == emulator.predict(STARS).shape
+        assert copy._coarser(1e-3).predict(STARS).shape == emulator.predict(STARS).shape
 
 
 def test_clones_know_nothing(raw_emulator):
-    for emulator in (raw_emulator, raw_emulator.select(wavelength=CUT), raw_emulator.coarser(0.1)):
+    for emulator in (
+        raw_emulator,
+        raw_emulator.select(wavelength=CUT),
+        raw_emulator._coarser(0.1),
+    ):
         fresh = clone(emulator)
         assert not [name for name in vars(fresh) if name.endswith("_")]
         assert fresh.medium == "air"
@@ -644,7 +648,7 @@ def test_everything_asked_of_an_emulator_needs_a_fit():
         lambda: emulator.distance(STARS),
         lambda: emulator.normalize([[1.0, 1.0]], [[1.0]]),
         lambda: emulator.select(wavelength=CUT),
-        lambda: emulator.coarser(1e-3),
+        lambda: emulator._coarser(1e-3),
         lambda: emulator.flux_error_,
     ):
         with pytest.raises(NotFittedError):

@@ -11,7 +11,7 @@ import pytest
 
 import skphx
 from skphx import StellarParameterEstimator
-from skphx.paper import GaussianProcessSearch
+from skphx.paper import GaussianProcessSearch, PaperCloner
 
 PACKAGE = Path(skphx.__file__).parent
 HEAVY = ("torch", "numba", "skopt", "matplotlib", "pandas", "astropy")
@@ -91,7 +91,8 @@ estimator.infer({"wavelength": grid.wavelength, "flux": spectra[0]})
     assert not {"skopt", "torch", "matplotlib"} & set(loaded_after(code))
     # The paper's does.
     guided = code.replace(
-        "from skphx import", "from skphx.paper import GaussianProcessSearch\nfrom skphx import"
+        "from skphx import",
+        "from skphx.paper import GaussianProcessSearch\nfrom skphx import",
     ).replace("n_initial_points=5", "search=GaussianProcessSearch(n_calls=6, n_initial_points=5)")
     assert "skopt" in loaded_after(guided)
 
@@ -104,8 +105,11 @@ def test_without_scikit_optimize_only_the_papers_search_fails(emulator, held_out
     monkeypatch.setitem(sys.modules, "skopt", None)
     np.testing.assert_array_equal(estimator.predict(held_out.spectra), found)
     estimator.set_params(search=GaussianProcessSearch(n_calls=12, n_initial_points=10))
-    with pytest.raises(ImportError, match="skopt"):
+    with pytest.raises(ImportError, match=r"skopt.*pip install 'skphx\[paper\]'"):
         estimator.predict(held_out.spectra)
+    # It is missed before the emulator is fitted.
+    with pytest.raises(ImportError, match=r"skopt.*pip install 'skphx\[paper\]'"):
+        estimator.fit(held_out.nodes, held_out.node_parameters)
     # Random points alone need none of it.
     estimator.set_params(search__n_calls=10)
     assert estimator.predict(held_out.spectra).shape == (2, 3)
@@ -161,3 +165,32 @@ def test_scikit_optimize_and_optimizers_of_torch_are_used_by_the_papers_ways_alo
 )
 def test_every_use_of_them_is_seen(code):
     assert len(of_the_paper(code)) == 1
+
+
+def test_torch_is_imported_by_the_engine_and_the_paper_alone():
+    importers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(name.split(".")[0] == "torch" for name in imports_of(path.read_text()))
+    }
+    assert importers
+    assert all(name.startswith(("lines/_engine/", "paper/")) for name in importers)
+
+
+def imports_of(text):
+    """Modules that code imports, anywhere in it."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module
+
+
+def test_the_papers_adam_says_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    spectra = np.ones((2, 50))
+    with pytest.raises(
+        ImportError, match=r"optimizer='adam' needs .*pip install 'skphx\[paper\]'"
+    ):
+        PaperCloner().fit(spectra)
+    assert PaperCloner(optimizer="levenberg-marquardt").fit(spectra).n_lines_ == 0

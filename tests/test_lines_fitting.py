@@ -5,9 +5,9 @@ import pytest
 
 from skphx.lines import fit_spectrum, render_flux
 from skphx.lines._engine import normal_equations as kernels
+from skphx.lines._engine.profile import components, total_fwhm
 from skphx.lines._fitting import fit_lines
 from skphx.lines._least_squares import _Problem, fit_levenberg_marquardt, line_parts
-from skphx.lines._profile import components, total_fwhm
 
 WAVELENGTH = np.linspace(5000.0, 5012.0, 601)
 # A narrow line, a blend of two, a line with wide wings, a faint one.

@@ -8,6 +8,7 @@ from skphx.interpolation._surface import smooth_surface
 from skphx.lines import _windows
 from skphx.lines._emission import clip_unreachable
 from skphx.lines._fitting import fit_lines
+from skphx.lines._growing import nearest_spectrum
 from skphx.lines._joint import fit_window
 from skphx.lines._passes import Passes
 from skphx.lines._windows import depth_of, make_windows
@@ -257,11 +258,17 @@ def cloner(blended):
     return VoigtCloner(WAVELENGTH, n_seeds=2, target_rms=None, prominence=0.03).fit(blended[1])
 
 
+def lines_of_nearest_seeds(cloner, flux):
+    return np.array(
+        [cloner.seed_lines_[nearest_spectrum(one, cloner.seed_spectra_)] for one in flux]
+    )
+
+
 def test_the_cloner_fits_surfaces_of_its_list(cloner, blended):
     flux = blended[1]
-    start = np.array(cloner._nearest_seed_lines(flux))
+    start = lines_of_nearest_seeds(cloner, flux)
     kept = start.copy()
-    fitted = cloner._fit_surfaces(flux, start, BASIS, PENALTY)
+    fitted = cloner._passes(flux).fit_together(start, BASIS, PENALTY)
     assert fitted[0].shape == (cloner.n_lines_, 4, BASIS.shape[1])
     lines = on_surfaces(*fitted)
     assert lines.shape == (len(TEFF), cloner.n_lines_, 4)
@@ -273,17 +280,17 @@ def test_the_cloner_fits_surfaces_of_its_list(cloner, blended):
 def test_surfaces_without_lines():
     flat = np.ones((len(TEFF), len(WAVELENGTH)))
     cloner = VoigtCloner(WAVELENGTH).fit(flat)
-    fitted = cloner._fit_surfaces(flat, np.empty((len(TEFF), 0, 4)), BASIS, PENALTY)
+    fitted = cloner._passes(flat).fit_together(np.empty((len(TEFF), 0, 4)), BASIS, PENALTY)
     assert fitted[0].shape == (0, 4, BASIS.shape[1])
     assert on_surfaces(*fitted).shape == (len(TEFF), 0, 4)
 
 
 def test_surfaces_that_do_not_fit_are_refused(cloner, blended):
     flux = blended[1]
-    start = np.array(cloner._nearest_seed_lines(flux))
+    start = lines_of_nearest_seeds(cloner, flux)
     with pytest.raises(ValueError, match="start must hold the four parameters"):
-        cloner._fit_surfaces(flux, start[:3], BASIS, PENALTY)
+        cloner._passes(flux).fit_together(start[:3], BASIS, PENALTY)
     with pytest.raises(ValueError, match="basis must have a row for each of the 15 spectra"):
-        cloner._fit_surfaces(flux, start, BASIS[:3], PENALTY)
+        cloner._passes(flux).fit_together(start, BASIS[:3], PENALTY)
     with pytest.raises(ValueError, match="a number for each of its columns"):
-        cloner._fit_surfaces(flux, start, BASIS, PENALTY[:2])
+        cloner._passes(flux).fit_together(start, BASIS, PENALTY[:2])

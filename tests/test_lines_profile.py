@@ -9,8 +9,7 @@ from scipy.special import voigt_profile, wofz
 from scipy.stats import cauchy, norm
 
 from skphx.lines import pseudo_voigt, voigt
-from skphx.lines._engine.voigt_slope import ASYMPTOTIC, faddeeva_slope
-from skphx.lines._profile import (
+from skphx.lines._engine.profile import (
     PROFILES,
     blase_voigt,
     component_slopes,
@@ -18,6 +17,7 @@ from skphx.lines._profile import (
     get_profile,
     total_fwhm,
 )
+from skphx.lines._engine.voigt_slope import ASYMPTOTIC, faddeeva_slope
 
 RATIOS = np.geomspace(1e-3, 1e3, 25)
 widths = st.floats(1e-3, 1e2)

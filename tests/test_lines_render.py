@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from skphx.lines import optical_depth, pseudo_voigt, render_flux
 from skphx.lines._engine.arguments import TRANSMISSIONS
 from skphx.lines._engine.devices import check_device, fetch, send
-from skphx.lines._profile import PROFILES, get_profile
+from skphx.lines._engine.profile import PROFILES, get_profile
 from skphx.lines._render import render_jvp
 from skphx.paper import read_state_dicts
 

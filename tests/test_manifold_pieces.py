@@ -83,7 +83,7 @@ def test_only_lines_that_matter_are_kept():
     lines[1, :, 1] += 0.2
     cloner = VoigtCloner(wavelength)
     emulator = LineManifoldRegressor(cloner, "linear", flux=None, parameter_names=("teff",))
-    emulator.fit_lines([[5000.0], [6000.0]], LineTable.from_dense(lines))
+    emulator.fit_table([[5000.0], [6000.0]], LineTable.from_dense(lines))
     part = emulator.select(wavelength=(5100.0, 5130.0))
     inside = (wavelength >= 5100.0) & (wavelength <= 5130.0)
     whole = emulator.predict([[5300.0]])[:, inside]
@@ -169,7 +169,7 @@ def test_lines_fitted_before_are_as_good_as_spectra(grid, kind):
     settings = {"interpolation": kind, "flux": None, "smoothness": 0}
     fitted = LineManifoldRegressor(cloner, **settings).fit(grid.parameters, grid.normalised)
     table = fitted.cloner_.line_table(grid.normalised)
-    taken = LineManifoldRegressor(cloner, **settings).fit_lines(grid.parameters, table)
+    taken = LineManifoldRegressor(cloner, **settings).fit_table(grid.parameters, table)
     np.testing.assert_allclose(taken.predict(POINTS), fitted.predict(POINTS), atol=1e-6)
     np.testing.assert_allclose(taken.jacobian(POINTS), fitted.jacobian(POINTS), atol=1e-5)
     np.testing.assert_array_equal(taken.present_, fitted.present_)
@@ -185,7 +185,7 @@ def test_lines_fitted_before_are_as_good_as_spectra(grid, kind):
         *(getattr(table, name)[order] for name in columns),
         identity=1000 * table.identity[order] - 7,
     )
-    again = LineManifoldRegressor(cloner, **settings).fit_lines(grid.parameters, other)
+    again = LineManifoldRegressor(cloner, **settings).fit_table(grid.parameters, other)
     np.testing.assert_array_equal(again.predict(POINTS), taken.predict(POINTS))
 
 
@@ -195,14 +195,14 @@ def test_lines_must_be_at_every_node_once(grid, emulators):
     lines[3, 1] = np.nan
     message = "every line once at every node; skphx.paper.PaperEmulator takes"
     with pytest.raises(ValueError, match=message):
-        emulator.fit_lines(grid.parameters, LineTable.from_dense(lines))
+        emulator.fit_table(grid.parameters, LineTable.from_dense(lines))
     # As many lines at every node, of which one has no place in the list of the others.
     table = LineTable.from_dense(emulators["nodes"].lines_)
     identity = table.identity.copy()
     identity[1] = identity[0]
     twice = replace(table, identity=identity)
     with pytest.raises(ValueError, match=message):
-        emulator.fit_lines(grid.parameters, twice)
+        emulator.fit_table(grid.parameters, twice)
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,11 @@ def test_lines_must_be_at_every_node_once(grid, emulators):
     [
         ({"interpolation": "auto"}, "interpolation='auto' leaves spectra out"),
         ({"cloner": VoigtCloner()}, "wavelength"),
-        ({"cloner": make_pipeline(PercentileNormalizer(), VoigtCloner())}, "must be no Pipeline"),
-        ({"flux": FluxEmulator()}, "flux needs spectra to learn, and fit_lines has none"),
+        (
+            {"cloner": make_pipeline(PercentileNormalizer(), VoigtCloner())},
+            "must not be a Pipeline",
+        ),
+        ({"flux": FluxEmulator()}, "flux needs spectra to learn, and fit_table has none"),
     ],
 )
 def test_lines_that_cannot_be_taken(grid, emulators, settings, message):
@@ -219,9 +222,9 @@ def test_lines_that_cannot_be_taken(grid, emulators, settings, message):
     emulator = LineManifoldRegressor(VoigtCloner(grid.wavelength), "linear")
     emulator.set_params(**settings)
     with pytest.raises(ValueError, match=message):
-        emulator.fit_lines(grid.parameters, table)
+        emulator.fit_table(grid.parameters, table)
     with pytest.raises(ValueError, match="11 nodes but X has 12|" + message):
-        emulator.fit_lines(grid.parameters, table[:11])
+        emulator.fit_table(grid.parameters, table[:11])
 
 
 @pytest.mark.parametrize("name", ["flux", "linear", "lines", "nodes", "raw", "part", "finer"])

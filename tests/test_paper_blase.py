@@ -200,7 +200,7 @@ def test_state_dictionaries_become_an_emulator(grid, fitted, tmp_path, detected)
             identity=table.identity,
         )
     taken = PaperEmulator(detected_cloner(grid.wavelength), "hermite", missing="fade")
-    taken.fit_lines(grid.parameters, loaded)
+    taken.fit_table(grid.parameters, loaded)
     assert taken.manifold_.n_lines == fitted.manifold_.n_lines
     np.testing.assert_allclose(taken.predict(POINTS), fitted.predict(POINTS), atol=1e-6)
     assert taken.cloner_.inverse_transform(taken.predict_lines(POINTS)).shape == (2, 400)

@@ -207,7 +207,8 @@ def test_a_fit_that_runs_away_is_named(n_pixels, learning_rate):
     # Many pixels are summed on a mesh, which must bear such lines as the direct sum does.
     wavelength = np.linspace(WAVELENGTH[0], WAVELENGTH[-1], n_pixels)
     with pytest.raises(
-        RuntimeError, match=r"3 of 3 .* no line's, such as .*; check the flux .*learning_rate"
+        RuntimeError,
+        match=r"3 of 3 .* outside the limits of a line, such as .*; check .*learning_rate",
     ):
         fit_adam(
             wavelength,
@@ -218,3 +219,10 @@ def test_a_fit_that_runs_away_is_named(n_pixels, learning_rate):
             transmission="exponential",
             wing_cut=None,
         )
+
+
+def test_a_list_without_lines_is_warned_of():
+    # No pixel of this range is 30 Å from both of its ends.
+    with pytest.warns(UserWarning, match="no line was detected .* edge=30"):
+        cloner = PaperCloner(WAVELENGTH).fit(make_spectra())
+    assert cloner.n_lines_ == 0

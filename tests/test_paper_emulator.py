@@ -213,7 +213,8 @@ def test_holes_are_errors_or_interpolated(grid, held_out):
 def test_grids_without_any_line_are_flat():
     flat = np.ones((2, len(WAVELENGTH)))
     for cloner in (quick_cloner(), PaperCloner(WAVELENGTH)):
-        emulator = PaperEmulator(cloner, **ONE_NAME).fit([[5000.0], [6000.0]], flat)
+        with pytest.warns(UserWarning, match="no line was detected"):
+            emulator = PaperEmulator(cloner, **ONE_NAME).fit([[5000.0], [6000.0]], flat)
         np.testing.assert_array_equal(emulator.predict([[5300.0]]), flat[:1])
         assert emulator.predict_lines([[5300.0]]).shape == (1, 0)
 
@@ -468,7 +469,7 @@ def test_lines_cloned_before_are_as_good_as_spectra(grid, kind, missing):
     settings = {"interpolation": kind, "missing": missing}
     fitted = PaperEmulator(cloner, **settings).fit(grid.parameters, grid.normalised)
     table = fitted.cloner_.line_table(grid.normalised)
-    taken = PaperEmulator(cloner, **settings).fit_lines(grid.parameters, table)
+    taken = PaperEmulator(cloner, **settings).fit_table(grid.parameters, table)
     np.testing.assert_allclose(taken.predict(STARS), fitted.predict(STARS), atol=1e-6)
     np.testing.assert_allclose(taken.jacobian(STARS), fitted.jacobian(STARS), atol=1e-5)
     np.testing.assert_array_equal(taken.present_, fitted.present_)
@@ -483,7 +484,10 @@ def test_lines_cloned_before_are_as_good_as_spectra(grid, kind, missing):
     [
         ({"interpolation": "auto"}, "interpolation='auto' leaves spectra out"),
         ({"cloner": PaperCloner()}, "wavelength"),
-        ({"cloner": make_pipeline(PercentileNormalizer(), PaperCloner())}, "must be no Pipeline"),
+        (
+            {"cloner": make_pipeline(PercentileNormalizer(), PaperCloner())},
+            "must not be a Pipeline",
+        ),
         ({"missing": "keep"}, "missing must be 'drop' or 'fade'"),
     ],
 )
@@ -491,14 +495,14 @@ def test_lines_that_cannot_be_taken(grid, emulator, settings, message):
     table = LineTable.from_dense(emulator.lines_)
     other = PaperEmulator(quick_cloner(grid.wavelength)).set_params(**settings)
     with pytest.raises(ValueError, match=message):
-        other.fit_lines(grid.parameters, table)
+        other.fit_table(grid.parameters, table)
 
 
 def test_lines_of_too_few_nodes_or_twice_in_one_are_named(grid, emulator):
     table = LineTable.from_dense(emulator.lines_)
     other = PaperEmulator(quick_cloner(grid.wavelength))
     with pytest.raises(ValueError, match="11 nodes but X has 12"):
-        other.fit_lines(grid.parameters, table[:11])
+        other.fit_table(grid.parameters, table[:11])
     columns = ("center", "log_area", "log_sigma", "log_gamma")
     same = LineTable(
         table.offsets,
@@ -506,4 +510,4 @@ def test_lines_of_too_few_nodes_or_twice_in_one_are_named(grid, emulator):
         identity=np.zeros_like(table.identity),
     )
     with pytest.raises(ValueError, match="node 0 has two of identity 0"):
-        other.fit_lines(grid.parameters, same)
+        other.fit_table(grid.parameters, same)

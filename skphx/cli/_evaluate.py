@@ -101,7 +101,7 @@ def evaluate(grid, splitter, estimator, *, n_splits=None, infer=False):
     dict
         ``n_spectra``; ``flux_rms``, the mean over the spectra of the rms error of the normalised
         flux, for the emulator and for interpolated pixels; and ``parameters``, a
-        :class:`skphx.metrics.ParameterErrors` or None.
+        Result of :func:`skphx.metrics.parameter_errors`, or None.
     """
     from sklearn.base import clone
 

@@ -114,7 +114,7 @@ def add_configuration(parser):
     )
     parser.add_argument(
         "--interpolation",
-        metavar="ORDER",
+        metavar="KIND",
         help="interpolation between nodes, such as linear or cubic (default: that of the "
         "configuration)",
     )

@@ -212,7 +212,7 @@ class FluxEmulator(SpectralEmulator):
         self._keep_continua(self.normalizer_, X, y, normalised)
 
     @classmethod
-    def of_nodes(
+    def _of_nodes(
         cls,
         grid: NodeGrid,
         flux: NDArray[np.float64],
@@ -294,7 +294,7 @@ class FluxEmulator(SpectralEmulator):
         new.low_rank_ = self.low_rank_.resampled(pixels)
         return self._select(new, pixels)
 
-    def coarser(self, tolerance: float) -> Self:
+    def _coarser(self, tolerance: float) -> Self:
         """Return a copy that is faster and less accurate.
 
         Parameters

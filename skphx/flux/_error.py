@@ -142,7 +142,7 @@ class InterpolationError:
         Parameters
         ----------
         estimated : InterpolationError or None
-            Errors between the nodes.
+            Errors between the nodes; None where they are not known.
         missed : ndarray of shape (n_nodes, n_pixels)
             Emulated minus true flux at the nodes.
         axes : list of ndarray

@@ -94,7 +94,7 @@ def compile_emulator(
             ]
         )
 
-    compiled = FluxEmulator.of_nodes(
+    compiled = FluxEmulator._of_nodes(
         make_grid(nodes, parameter_names=grid.parameter_names, interpolation="cubic"),
         blurred(nodes),
         blur.wavelength,

@@ -532,7 +532,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
 
     def _check_settings(self):
         """Raise if a parameter of the constructor is out of its range."""
-        if not isinstance(self.search, str) and hasattr(self.search, "check_settings"):
+        if not isinstance(self.search, str | type) and hasattr(self.search, "check_settings"):
             self.search.check_settings()
         elif self.search != "gauss-newton":
             raise ValueError(

@@ -36,11 +36,11 @@ def make_surrogate(emulator):
         return None
     flux_emulator = getattr(inner, "flux_", inner)
     if isinstance(flux_emulator, FluxEmulator):
-        surrogate = flux_emulator.coarser(_TOLERANCE)
+        surrogate = flux_emulator._coarser(_TOLERANCE)
     else:
         starts = range(0, len(nodes), _BLOCK)
         flux = [emulate(emulator, nodes[start : start + _BLOCK]) for start in starts]
-        surrogate = FluxEmulator.of_nodes(
+        surrogate = FluxEmulator._of_nodes(
             emulator.grid_,
             np.concatenate(flux),
             np.asarray(emulator.wavelength_),

@@ -16,7 +16,7 @@ from skphx.inspection._lines import (
     lines_at,
 )
 from skphx.lines._base_emulator import LineEmulator
-from skphx.lines._profile import total_fwhm
+from skphx.lines._engine.profile import total_fwhm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skphx._domain import LINE_PARAMETERS
-from skphx.lines._profile import get_profile
+from skphx.lines._engine.profile import get_profile
 from skphx.lines._table import equivalent_width
 
 # A wavelength stands for the strongest line within this distance, Å.

@@ -3,7 +3,7 @@
 =======================================  ==================================================
 what                                     where
 =======================================  ==================================================
-shapes of lines                          ``_profile.py``
+shapes of lines                          ``_engine/profile.py``
 their sum                                :func:`render_flux`, ``_render.py`` and ``_engine/``
 lines of many spectra                    :class:`LineTable`, ``_table.py``
 lines seen in a spectrum                 :func:`detect_lines`, ``_detection.py``
@@ -27,9 +27,9 @@ _HOME_OF_NAME = {
     "fit_spectrum": "skphx.lines._fitting",
     "detect_lines": "skphx.lines._detection",
     "optical_depth": "skphx.lines._render",
-    "pseudo_voigt": "skphx.lines._profile",
+    "pseudo_voigt": "skphx.lines._engine.profile",
     "render_flux": "skphx.lines._render",
-    "voigt": "skphx.lines._profile",
+    "voigt": "skphx.lines._engine.profile",
 }
 
 __all__ = list(_HOME_OF_NAME)

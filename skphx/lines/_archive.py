@@ -71,7 +71,7 @@ class LineArchive:
     FileNotFoundError
         If there is no such folder.
     ValueError
-        If it is no archive, damaged, or of a later version of the format.
+        If it is not an archive, damaged, or of a later version of the format.
 
     See Also
     --------
@@ -107,7 +107,7 @@ class LineArchive:
         self.manifest = read_manifest(self.path)
 
     @classmethod
-    def open_for(
+    def _open_for(
         cls, path: Any, wavelength: NDArray, spectra: Any, settings: dict[str, Any]
     ) -> "LineArchive":
         """Create an archive for given input, or open the one that this input began.
@@ -141,7 +141,7 @@ class LineArchive:
             foreign = [name for name in sorted(os.listdir(path)) if not name.endswith(TEMPORARY)]
             if foreign:
                 raise ValueError(
-                    f"archive {path} has no manifest.json, so it is no archive of lines, and "
+                    f"archive {path} has no manifest.json, so it is not an archive of lines, and "
                     f"holds other files (found {foreign[0]}); give an empty folder."
                 )
             write_manifest(path, settings, fingerprint(wavelength, spectra))
@@ -161,7 +161,7 @@ class LineArchive:
         return archive
 
     @classmethod
-    def find_for(
+    def _find_for(
         cls, path: Any, wavelength: NDArray, spectra: Any, settings: dict[str, Any]
     ) -> "LineArchive | None":
         """Open the archive if it is there and was made of just this, else return None.
@@ -169,7 +169,7 @@ class LineArchive:
         Parameters
         ----------
         path, wavelength, spectra, settings
-            As for :meth:`open_for`.
+            As for `_open_for`.
 
         Returns
         -------
@@ -179,7 +179,7 @@ class LineArchive:
         Raises
         ------
         ValueError
-            If the folder is no archive, or damaged.
+            If the folder is not an archive, or damaged.
         """
         if not has_manifest(Path(path)):
             return None
@@ -190,7 +190,7 @@ class LineArchive:
     # Units of work -----------------------------------------------------------------------
 
     @staticmethod
-    def key(name: str, arguments: Sequence[Any]) -> str:
+    def _key(name: str, arguments: Sequence[Any]) -> str:
         """Hash what goes into a unit of work.
 
         Parameters
@@ -216,18 +216,18 @@ class LineArchive:
                 total.update(to_json(argument))
         return total.hexdigest()
 
-    def get(self, key: str) -> dict[str, NDArray] | None:
+    def _get(self, key: str) -> dict[str, NDArray] | None:
         """Read a fit.
 
         Parameters
         ----------
         key : str
-            From :meth:`key`.
+            From `_key`.
 
         Returns
         -------
         dict of ndarray, or None
-            What :meth:`put` stored, None if it is not there.
+            What `_put` stored, None if it is not there.
 
         Raises
         ------
@@ -236,13 +236,13 @@ class LineArchive:
         """
         return self._read(key)
 
-    def put(self, key: str, fit: dict[str, Any]) -> None:
+    def _put(self, key: str, fit: dict[str, Any]) -> None:
         """Store a fit.
 
         Parameters
         ----------
         key : str
-            From :meth:`key`.
+            From `_key`.
         fit : dict
             ``lines`` of shape (n_lines, 4), or (n_spectra, n_lines, 4) of a window of all
             spectra, ``rms``, ``seconds``, and more arrays.
@@ -250,7 +250,7 @@ class LineArchive:
         # The number by itself: a look at the quality must not read all lines.
         write_arrays(self._unit(key), key, {**fit, "n_lines": fit["lines"].shape[-2]})
 
-    def begin_pass(self, keys: list[str]) -> None:
+    def _begin_pass(self, keys: list[str]) -> None:
         """Declare which fits of the nodes are from now on the latest.
 
         Parameters
@@ -260,7 +260,7 @@ class LineArchive:
         """
         write_json(self.path / "nodes.json", keys)
 
-    def put_identities(self, identities: Sequence[NDArray]) -> None:
+    def _put_identities(self, identities: Sequence[NDArray]) -> None:
         """Say which line of a common list each line of each node is.
 
         Parameters
@@ -269,14 +269,14 @@ class LineArchive:
             One array a node of the latest pass, all of which must be fitted.
         """
         for key, identity in zip(self._keys(), identities, strict=True):
-            fit = self.get(key)
+            fit = self._get(key)
             if fit is None:
                 raise ValueError(f"archive {self.path} lacks a fit that must have been done.")
             before = fit.get("identity")
             if before is None or not np.array_equal(before, identity):
-                self.put(key, {**fit, "identity": identity})
+                self._put(key, {**fit, "identity": identity})
 
-    def forget_passes(self) -> None:
+    def _forget_passes(self) -> None:
         """Show no table until the next pass begins; fits are kept."""
         (self.path / "nodes.json").unlink(missing_ok=True)
 
@@ -361,8 +361,8 @@ class LineArchive:
         Returns
         -------
         LineArchive
-            With the lines, but without their spectra: `quality` knows no rms, and no cloner
-            continues it.
+            With the lines, but without their spectra: `quality` has NaN for rms, and a
+            cloner cannot continue it.
 
         Raises
         ------
@@ -378,10 +378,10 @@ class LineArchive:
         keys = []
         for row, one in enumerate(table):
             lines = np.column_stack([getattr(one, name) for name in LINE_PARAMETERS])
-            keys.append(cls.key("import", (lines, one.identity, row)))
+            keys.append(cls._key("import", (lines, one.identity, row)))
             fit = {"lines": lines, "identity": one.identity, "rms": np.nan, "seconds": np.nan}
-            archive.put(keys[-1], fit)
-        archive.begin_pass(keys)
+            archive._put(keys[-1], fit)
+        archive._begin_pass(keys)
         return archive
 
     def __repr__(self):
@@ -399,7 +399,7 @@ class LineArchive:
         file = self.path / "nodes.json"
         keys = read_json(file)
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise ValueError(damaged(file, "it is no list of keys"))
+            raise ValueError(damaged(file, "it is not a list of keys"))
         return keys
 
     def _fits(self, rows, names=("lines", "identity")):
@@ -428,7 +428,9 @@ class LineArchive:
         lines = fit.get("lines", np.empty((0, len(LINE_PARAMETERS))))
         shaped = lines.ndim in (2, 3) and lines.shape[-1] == len(LINE_PARAMETERS)
         if not shaped or not np.isfinite(lines).all():
-            raise ValueError(damaged(file, "its lines are no finite (..., n_lines, 4)"))
+            raise ValueError(
+                damaged(file, "its lines are not finite arrays of shape (..., n_lines, 4)")
+            )
         return fit
 
 

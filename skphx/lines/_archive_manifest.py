@@ -23,7 +23,7 @@ def fingerprint(wavelength, spectra):
 
 
 def has_manifest(folder):
-    """Whether a folder is, or pretends to be, an archive."""
+    """Whether a folder has the manifest of an archive."""
     return (folder / _FILE).exists()
 
 
@@ -43,7 +43,7 @@ def write_manifest(folder, settings, input_fingerprint):
 def read_manifest(folder):
     """Read the manifest, if the folder is an archive that can be read."""
     file = folder / _FILE
-    foreign = f"{folder} is no archive of lines: "
+    foreign = f"{folder} is not an archive of lines: "
     if not file.exists():
         raise ValueError(f"{foreign}it has no {_FILE}; give a folder that skphx wrote.")
     try:
@@ -87,5 +87,5 @@ def difference(manifest, wavelength, spectra, settings):
         return f"it was made of {len(before['spectra'])} spectra, now there are {len(spectra)}"
     for row, (one, other) in enumerate(zip(before["spectra"], now["spectra"], strict=True)):
         if one != other:
-            return f"spectrum {row} is another than it was made of"
+            return f"spectrum {row} differs from the one that it was made of"
     return None

@@ -17,6 +17,7 @@ from skphx._input_spectra import validate_normalised
 from skphx._progress import fit_task
 from skphx._restore import restore_on_failure
 from skphx.lines._archive import LineArchive
+from skphx.lines._engine.arguments import check_options
 from skphx.lines._engine.devices import check_device
 from skphx.lines._passes import Passes
 from skphx.lines._table import LineTable
@@ -86,7 +87,7 @@ class BaseCloner(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             spectrum is not finite, negative or far from a continuum of 1, or `archive` is
             damaged or belongs to other spectra or settings.
         RuntimeError
-            If the parameters of a line run off to infinity.
+            If the parameters of a line diverge.
         """
         with fit_task(self, X, y, n_subtasks=None) as task:
             self._learn(*self._begin_fit(X, task))
@@ -138,7 +139,7 @@ class BaseCloner(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ValueError
             If the spectra are not finite or do not have the pixels of fit.
         RuntimeError
-            If the parameters of a line run off to infinity.
+            If the parameters of a line diverge.
         """
         return self._to_columns(self.line_table(X))
 
@@ -218,11 +219,16 @@ class BaseCloner(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _rendering(self):
         """Options with which lines are summed, as `LineTable.render` takes them."""
-        return {"profile": self.profile, "device": self.device}
+        return {**self._shape(), "device": self.device}
+
+    def _shape(self):
+        """Shape of a line, and how lines combine."""
+        return {"profile": self.profile, "transmission": "exponential"}
 
     def _check_parameters(self):
         check_scalar(self.prominence, "prominence", (float, int), min_val=0)
         check_device(self.device)
+        check_options(wing_cut=None, method="auto", **self._shape())
         if not isinstance(self.archive, str | PathLike | None):
             raise TypeError(
                 f"archive must be the path of a folder or None, got {type(self.archive).__name__}."
@@ -237,13 +243,16 @@ class BaseCloner(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Check parameters and spectra; return the spectra and what runs their fits."""
         self._check_parameters()
         X = validate_normalised(self, X, reset=True)
+        # Of an earlier fit, of other spectra.
+        for name in ("quality_", "fit_seconds_"):
+            self.__dict__.pop(name, None)
         self.wavelength_ = check_wavelength(self.wavelength, X.shape[1])
         archive = None
         if self.archive is not None:
-            archive = LineArchive.open_for(
+            archive = LineArchive._open_for(
                 self.archive, self.wavelength_, X, self._archive_settings()
             )
-            archive.forget_passes()
+            archive._forget_passes()
         return X, self._passes(X, task, archive)
 
     def _passes(self, X, task=None, archive=None):
@@ -264,7 +273,7 @@ class BaseCloner(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Find the archive, if the spectra are those that it is made of."""
         if self.archive is None:
             return None
-        return LineArchive.find_for(self.archive, self.wavelength_, X, self._archive_settings())
+        return LineArchive._find_for(self.archive, self.wavelength_, X, self._archive_settings())
 
     def _keep_quality(self, fits: Sequence[dict[str, Any]]) -> None:
         """Remember how well spectra were fitted; times apart, because they never repeat."""

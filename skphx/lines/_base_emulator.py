@@ -118,7 +118,7 @@ class LineEmulator(SpectralEmulator):
         return self
 
     @restore_on_failure
-    def fit_lines(self, X: ArrayLike, table: LineTable) -> Self:
+    def fit_table(self, X: ArrayLike, table: LineTable) -> Self:
         """Take lines that were fitted before, in place of spectra.
 
         Flux is the sum of the lines, for there are no spectra.
@@ -147,11 +147,11 @@ class LineEmulator(SpectralEmulator):
         self._check_parameters()
         if self.interpolation == "auto":
             raise ValueError(
-                "interpolation='auto' leaves spectra out to choose, and fit_lines has none; "
+                "interpolation='auto' leaves spectra out to choose, and fit_table has none; "
                 "name a kind."
             )
         if self.flux not in (None, "auto"):
-            raise ValueError("flux needs spectra to learn, and fit_lines has none; set flux=None.")
+            raise ValueError("flux needs spectra to learn, and fit_table has none; set flux=None.")
         nodes = validate_data(self, X, dtype=np.float64)
         if table.n_spectra != len(nodes):
             raise ValueError(
@@ -164,8 +164,8 @@ class LineEmulator(SpectralEmulator):
         self.cloner_ = clone(self.cloner)
         if isinstance(self.cloner_, Pipeline):
             raise ValueError(
-                "cloner must be no Pipeline: lines are of normalised spectra already; give the "
-                "last step of the Pipeline."
+                "cloner must not be a Pipeline: fitted lines need no normaliser; give the last "
+                "step of the Pipeline."
             )
         self.manifold_ = self._lines_of_table(table, nodes)
         self.cloner_._take_list(self.manifold_.centers)

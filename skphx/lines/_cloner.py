@@ -7,7 +7,6 @@ from joblib import Memory
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_scalar
 
-from skphx._domain import LINE_PARAMETERS
 from skphx.lines._base_cloner import BaseCloner
 from skphx.lines._growing import nearest_spectrum
 from skphx.lines._table import LineTable
@@ -159,7 +158,8 @@ class VoigtCloner(BaseCloner):
         NotFittedError, ValueError, RuntimeError
             As :meth:`transform`.
         """
-        return _table_of(self._fit_each(self._validate(X), first=True))
+        X = self._validate(X)
+        return _table_of(self._fit_each(X, self._passes(X), first=True))
 
     def _learn(self, X, passes):
         rows, self.seed_lines_ = passes.grow(
@@ -174,94 +174,15 @@ class VoigtCloner(BaseCloner):
 
     def _learn_and_fit(self, X, passes):
         self._learn(X, passes)
-        fits = self._fit_each(X, passes.task)
+        fits = self._fit_each(X, passes)
         self._keep_quality(fits)
         return _table_of(fits)
 
-    def _fit_each(self, X, task=None, *, first=False):
-        """Fit the list to each spectrum, from the seed that is nearest in flux."""
-        start = self._nearest_seed_lines(X)
-        return self._passes(X, task).fit_each(
-            start, first=first, regularization=self.regularization
-        )
-
-    def _nearest_seed_lines(self, X):
-        """Lines of the seed nearest in flux to each spectrum: views, no copy a spectrum."""
-        return [self.seed_lines_[nearest_spectrum(flux, self.seed_spectra_)] for flux in X]
-
-    def _fit_briefly(self, X, n_iter, task=None):
-        """Fit the list to each spectrum by a few steps only, shape (n_spectra, n_lines, 4).
-
-        This is where surfaces over a grid start: it tells where a line is and how strong.
-        """
-        X = self._validate(X)
-        fits = self._passes(X, task).fit_each(
-            self._nearest_seed_lines(X), regularization=self.regularization, max_iter=n_iter
-        )
-        self._keep_quality(fits)
-        return np.array([fit["lines"] for fit in fits])
-
-    def _fit_surfaces(self, X, start, basis, penalty, task=None):
-        """Fit the lines of all spectra together, each parameter a smooth function along the grid.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_spectra, n_pixels)
-            Normalised flux, dimensionless.
-        start : ndarray of shape (n_spectra, n_lines, 4)
-            Parameters to begin with: centre (Å), ln area, ln sigma, ln gamma (Å), finite.
-        basis : ndarray of shape (n_spectra, n_terms)
-            Functions of the stellar parameters, at the spectra, of which the parameters of
-            every line are sums; the first is constant.
-        penalty : ndarray of shape (n_terms,)
-            How strongly each is held back, see :func:`skphx.lines._joint.fit_window`.
-        task : Task or None
-            The fit of which this is a part.
-
-        Returns
-        -------
-        coefficients : ndarray of shape (n_lines, 4, n_terms)
-            Fitted parameters of each line as sums of the functions, smooth along the grid.
-        lower, upper : ndarrays of shape (n_lines, 4)
-            Bounds between which each parameter is held.
-
-        Raises
-        ------
-        NotFittedError, ValueError
-            As `transform`; or if the shapes do not belong together.
-        """
-        X = self._validate(X)
-        start, basis, penalty = (np.asarray(a, dtype=np.float64) for a in (start, basis, penalty))
-        expected = (len(X), self.n_lines_, len(LINE_PARAMETERS))
-        if start.shape != expected:
-            raise ValueError(
-                f"start must hold the four parameters of every line of each spectrum, shape "
-                f"{expected}, got {start.shape}."
-            )
-        if basis.ndim != 2 or len(basis) != len(X) or penalty.shape != basis.shape[1:]:
-            raise ValueError(
-                f"basis must have a row for each of the {len(X)} spectra and penalty a number for "
-                f"each of its columns, got shapes {basis.shape} and {penalty.shape}."
-            )
-        if start.shape[1] == 0:
-            empty = np.empty((0, len(LINE_PARAMETERS)))
-            return np.empty((*empty.shape, basis.shape[1])), empty, empty
-        return self._passes(X, task).fit_together(start, basis, penalty)
-
-    def _record(self, X, lines, task=None):
-        """Let the quality table, and the archive, show given lines of all spectra.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_spectra, n_pixels)
-            Normalised flux.
-        lines : ndarray of shape (n_spectra, n_lines, 4)
-            Lines of each spectrum.
-        task : Task or None
-            The fit of which this is a part.
-        """
-        X = self._validate(X)
-        self._keep_quality(self._passes(X, task).measure_each(lines))
+    def _fit_each(self, X, passes, *, first=False, **settings):
+        """Fit the list to each spectrum, from the lines of the seed that is nearest in flux."""
+        # Views of the seeds' lines, no copy a spectrum.
+        start = [self.seed_lines_[nearest_spectrum(flux, self.seed_spectra_)] for flux in X]
+        return passes.fit_each(start, first=first, regularization=self.regularization, **settings)
 
     def _check_parameters(self):
         super()._check_parameters()

@@ -41,7 +41,7 @@ def render_dense_jvp(wavelength, lines, tangents, *, device="cpu", **options):
     device : str
         "cpu", which needs no torch, or the torch device on which the lines are summed.
     **options
-        Options of :func:`skphx.lines.render_jvp`.
+        Options of :func:`skphx.lines._render.render_jvp`.
 
     Returns
     -------

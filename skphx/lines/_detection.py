@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks, peak_widths
 
 from skphx._domain import FWHM_PER_SIGMA
-from skphx.lines._profile import pseudo_voigt
+from skphx.lines._engine.profile import pseudo_voigt
 
 # A pseudo-Voigt whose Gaussian and Lorentzian parts have equal full widths g has itself the
 # full width 1.6346 g: the fifth root of the sum of the coefficients of Thompson, Cox &

@@ -234,9 +234,9 @@ def check_fitted(lines, start, *, remedy=""):
     sound = ((lines >= lowest) & (lines <= highest)).all(axis=1)
     if not sound.all():
         raise RuntimeError(
-            f"{np.count_nonzero(~sound)} of {len(lines)} lines ended with parameters that are "
-            f"not finite or no line's, such as {_describe(lines[~sound][0])}; check the flux near "
-            f"{start[~sound][0, 0]:.3f} Å{remedy}."
+            f"{np.count_nonzero(~sound)} of {len(lines)} lines ended with parameters that are not "
+            f"finite or outside the limits of a line, such as {_describe(lines[~sound][0])}; "
+            f"check the flux near {start[~sound][0, 0]:.3f} Å{remedy}."
         )
 
 

@@ -26,7 +26,7 @@ _START_RIDGE = 0.1
 _FIRST_DAMPING, _EASE, _TIGHTEN, _LEAST_DAMPING = 0.1, 0.4, 4.0, 1e-4
 _MAX_REJECTIONS = 5
 _CG_STEPS, _CG_TOLERANCE = 20, 1e-2
-# What is added to the diagonal for a coefficient that no pixel knows of, relative to the largest.
+# Added to the diagonal, relative to the largest, for coefficients that no pixel determines.
 _TINY = 1e-9
 # Largest change of a coefficient in one step, in units of the scale.
 _LARGEST_STEP = 1.0
@@ -73,7 +73,7 @@ def fit_window(
     tolerance : float
         The fit ends when a step lowers the cost by less than this part.
     profile, transmission, wing_cut, device
-        As in :func:`skphx.lines.fit_lines`.
+        As in :func:`skphx.lines._fitting.fit_lines`.
     span : float or None
         Length in Å of the whole spectrum, of which no line may be wider than a quarter; None is
         that of the window.
@@ -139,19 +139,19 @@ class _Joint:
         return np.clip(values * self.scale + self.reference, self.lower, self.upper)
 
     def evaluate(self, coefficients):
-        """Cost, lines, clones and residuals of coefficients."""
+        """Cost, lines, models and residuals of coefficients."""
         lines = self.lines(coefficients)
-        clone = np.exp(-(depth_of(self.wavelength, lines, **self.rendering) + self.outside))
-        residual = clone - self.flux
+        model = np.exp(-(depth_of(self.wavelength, lines, **self.rendering) + self.outside))
+        residual = model - self.flux
         cost = np.sum(residual**2) + np.sum((self.penalty * coefficients) ** 2)
-        return cost, lines, clone, residual
+        return cost, lines, model, residual
 
     def minimise(self, max_iter, tolerance):
         """Damped Gauss-Newton steps until one gains little."""
         damping = _FIRST_DAMPING
-        cost, lines, clone, residual = self.evaluate(self.coefficients)
+        cost, lines, model, residual = self.evaluate(self.coefficients)
         for _ in range(max_iter):
-            equations = _Equations(self, lines, clone, residual)
+            equations = _Equations(self, lines, model, residual)
             for _ in range(_MAX_REJECTIONS):
                 step = equations.solve(damping)
                 trial = self.coefficients + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
@@ -163,7 +163,7 @@ class _Joint:
                 break
             gain = cost - evaluated[0]
             self.coefficients = trial
-            cost, lines, clone, residual = evaluated
+            cost, lines, model, residual = evaluated
             damping = max(damping * _EASE, _LEAST_DAMPING)
             if gain <= tolerance * cost:
                 break
@@ -175,7 +175,7 @@ class _Joint:
 class _Equations:
     """Normal equations of one step for the coefficients of all lines."""
 
-    def __init__(self, problem, lines, clone, residual):
+    def __init__(self, problem, lines, model, residual):
         from skphx.lines._engine import normal_equations as kernels
         from skphx.lines._engine.threads import threads
 
@@ -196,7 +196,7 @@ class _Equations:
         with threads(self.derivatives.size):
             kernels.window_derivatives(
                 problem.tiled,
-                clone.ravel(),
+                model.ravel(),
                 np.ascontiguousarray(flat[:, 0]),
                 parts,
                 chain,

@@ -1,7 +1,7 @@
 """Second-order fit of all lines of a spectrum: Levenberg-Marquardt on banded equations.
 
-A spectrum of thousands of lines has as many unknowns as a dense solver cannot bear, but each
-line touches only its neighbours. The normal equations of neighbours are banded, and their
+A spectrum of thousands of lines has too many unknowns for a dense solver, but each line overlaps
+only with its neighbours. The normal equations of neighbours are banded, and their
 Cholesky factor preconditions conjugate gradients on the full ones, in which the far wings of
 strong lines couple everything. Each line has its own damping, so that a difficult blend does
 not slow the others.
@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from skphx._domain import FWHM_PER_SIGMA
 from skphx.lines._emission import clip_unreachable, unreachable_squares
 from skphx.lines._engine.devices import fetch, send
-from skphx.lines._profile import component_slopes, components
+from skphx.lines._engine.profile import component_slopes, components
 from skphx.lines._render import optical_depth
 
 # A line's window reaches to where its optical depth falls below this, but not beyond the
@@ -408,7 +408,7 @@ class _NormalEquations:
         return unsorted
 
     def limited(self, step):
-        """Step cut to what the linear model can promise."""
+        """Step limited to where the linear model holds."""
         shift = np.empty(len(step))
         shift[self.order] = _LARGEST_SHIFT_FWHM * FWHM_PER_SIGMA * self.sigma
         largest = np.column_stack([shift, *[np.full(len(step), _LARGEST_LOG_STEP)] * 3])

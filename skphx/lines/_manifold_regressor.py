@@ -21,7 +21,7 @@ class LineManifoldRegressor(LineEmulator):
 
     The spectrum of every node is written as a table of lines; each line's four parameters over
     the grid are its manifold. Flux comes from a :class:`FluxEmulator` of the same spectra, which
-    is more accurate than any sum of lines, or, as in the paper, from the lines alone.
+    is more accurate than any sum of lines, or from the lines alone.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class LineManifoldRegressor(LineEmulator):
         the last normalise the spectra; `teff` is routed to those that ask for it.
     interpolation : {"linear", "hermite", "cubic", "radial", "auto"}, default="auto"
         How line parameters run between nodes where they are no smooth surfaces, see
-        :func:`skphx.interpolation.make_grid`: with ``smoothness=0``, and in :meth:`fit_lines`.
+        :func:`skphx.interpolation.make_grid`: with ``smoothness=0``, and in :meth:`fit_table`.
         ``"auto"`` is the kind with which flux is interpolated best.
     parameter_names : sequence of str or None, default=("teff", "logg", "feh")
         One name a column of `X`; None stands for x0, x1, .... The column ``"teff"``,
@@ -38,7 +38,7 @@ class LineManifoldRegressor(LineEmulator):
     flux : FluxEmulator, "auto" or None, default="auto"
         What flux is emulated by; ``"auto"`` is ``FluxEmulator()``. It is cloned, and gets
         wavelengths, names, holes and medium from here and normalised spectra from the cloner.
-        None sums the lines, the paper's emulator.
+        None sums the lines.
     smoothness : float, default=0.01
         How smooth the parameters of lines are along the grid. All nodes are fitted together,
         with one surface for each parameter of each line, whose curvature costs this much: a flux
@@ -46,16 +46,16 @@ class LineManifoldRegressor(LineEmulator):
         node's lines as fitted by itself.
     n_passes : int, default=1
         Number of block-coordinate passes over the windows of wavelength in which the surfaces
-        are fitted: every second window first, then those between, which know what their
-        neighbours became.
+        are fitted: every second window first, then those between, with the new lines of their
+        neighbours.
     holes : {"error", "interpolate"}, default="error"
         What to do with nodes that are not a full product of values: raise, or interpolate
         across the missing ones.
     extrapolate : {"error", "clip", "nearest"}, default="error"
         What `predict` does outside the nodes: raise, move to the edge, or to the nearest node.
     medium : {"air", "vacuum"} or None, default=None
-        Whether the wavelengths are in air or in vacuum. Observed spectra are brought to it;
-        None leaves that open.
+        Whether the wavelengths are in air or in vacuum. Wavelengths of observed spectra are
+        converted to this medium. None means unknown.
 
     Attributes
     ----------

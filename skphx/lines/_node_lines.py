@@ -1,4 +1,4 @@
-"""Lines at the nodes of a grid, all of which have all lines, and at any point between them."""
+"""Lines at the nodes of a grid where every node has every line, and at any point between them."""
 
 from typing import Any
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from skphx._domain import LINE_PARAMETERS
 from skphx._progress import Progress, Task
 from skphx.lines._archive import LineArchive
 from skphx.lines._growing import grow_lines
@@ -156,11 +157,30 @@ class Passes:
             Fitted parameters of each line as sums of the functions.
         lower, upper : ndarrays of shape (n_lines, 4)
             Bounds that each parameter keeps.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not belong together.
         """
-        lines = start.copy()
+        lines, basis, penalty = (
+            np.array(values, dtype=np.float64) for values in (start, basis, penalty)
+        )
         n_lines = lines.shape[1]
+        if lines.shape != (len(self.X), n_lines, len(LINE_PARAMETERS)):
+            raise ValueError(
+                f"start must hold the four parameters of every line of each of the {len(self.X)} "
+                f"spectra, got shape {lines.shape}."
+            )
+        if basis.ndim != 2 or len(basis) != len(self.X) or penalty.shape != basis.shape[1:]:
+            raise ValueError(
+                f"basis must have a row for each of the {len(self.X)} spectra and penalty a "
+                f"number for each of its columns, got shapes {basis.shape} and {penalty.shape}."
+            )
         coefficients = np.empty((n_lines, lines.shape[2], basis.shape[1]))
         lower, upper = np.empty(lines.shape[1:]), np.empty(lines.shape[1:])
+        if n_lines == 0:
+            return coefficients, lower, upper
         windows = make_windows(self.wavelength, lines, basis.shape[1])
         settings = {**self.rendering, "span": float(self.wavelength[-1] - self.wavelength[0])}
 
@@ -172,7 +192,7 @@ class Passes:
             return wavelength, flux, lines[:, window.lines], outside, basis, penalty, settings
 
         with self._progress("fitting surfaces", len(windows), unit="window") as progress:
-            # Every second one first: neighbours must not both mend what is wrong at their border.
+            # Every second one first: no two neighbours correct the same border at once.
             for chosen in (windows[::2], windows[1::2]):
                 fits = run_units(
                     surface_unit,

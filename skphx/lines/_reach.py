@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skphx.lines._profile import pseudo_voigt
+from skphx.lines._engine.profile import pseudo_voigt
 
 # Pseudo-Voigt, Voigt and blase's profile differ by less than this factor.
 _SAFETY = 2.0

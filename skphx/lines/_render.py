@@ -96,7 +96,7 @@ def optical_depth(
         Natural logarithms of the Gaussian standard deviation and the Lorentzian half
         width at half maximum, both in Å.
     profile : {"pseudo-voigt", "voigt", "blase"}
-        Shape V of unit area, see `skphx.lines._profile`.
+        Shape V of unit area, see `skphx.lines._engine.profile`.
     transmission : {"exponential", "product"}
         How lines combine. "exponential" adds optical depths, exp(−sum a V); "product"
         multiplies transmissions 1 − a V, each kept at or above 1e-9.

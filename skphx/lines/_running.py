@@ -120,10 +120,10 @@ def run_units(
     results: list[Any] = [None] * len(units)
     keys: list[str] = []
     if archive is not None:
-        keys = [archive.key(function.__name__, unit) for unit in units]
+        keys = [archive._key(function.__name__, unit) for unit in units]
         if nodes:
-            archive.begin_pass(keys)
-        results = [archive.get(key) for key in keys]
+            archive._begin_pass(keys)
+        results = [archive._get(key) for key in keys]
     missing = [number for number, result in enumerate(results) if result is None]
     if progress is not None:
         progress.skip(len(units) - len(missing))
@@ -135,7 +135,7 @@ def run_units(
     )
     for number, result in computed:
         if archive is not None:
-            archive.put(keys[number], result)
+            archive._put(keys[number], result)
         results[number] = result
         if progress is not None:
             progress.update()
@@ -144,8 +144,8 @@ def run_units(
 
 def _numbered(number, compute, unit):
     """Compute one unit; result and error both tell its place."""
-    # A worker whose first answers come from the memory would import these later, and joblib take
-    # what they weigh for a leak and start the worker anew, with a warning.
+    # A worker whose first answers come from the memory would import these later. joblib would take
+    # their memory for a leak and restart the worker, with a warning.
     importlib.import_module("skphx.lines._engine.kernels_cpu")
     try:
         return number, compute(*unit)

@@ -1,5 +1,7 @@
 """Fit the lines of all nodes of a grid: each by itself, then together as smooth surfaces."""
 
+import numpy as np
+
 from skphx._domain import LINE_PARAMETERS
 from skphx.interpolation._surface import smooth_surface
 from skphx.lines._node_lines import NodeLines
@@ -42,12 +44,15 @@ def fit_lines_of_nodes(cloner, spectra, parameters, *, smoothness, n_passes, tas
         return NodeLines(lines.reshape(len(spectra), cloner.n_lines_, len(LINE_PARAMETERS)))
     with task.hand_to("fit-cloner", cloner):
         cloner.fit(spectra)
-    lines = cloner._fit_briefly(spectra, _N_ITER_ALONE, task)
+    passes = cloner._passes(spectra, task)
+    fits = cloner._fit_each(spectra, passes, max_iter=_N_ITER_ALONE)
+    lines = np.array([fit["lines"] for fit in fits])
     surface = smooth_surface(parameters)
     basis, penalty = surface.basis(parameters), smoothness * surface.curvature()
     for _ in range(n_passes):
-        coefficients, lower, upper = cloner._fit_surfaces(spectra, lines, basis, penalty, task)
+        coefficients, lower, upper = passes.fit_together(lines, basis, penalty)
         surfaces = LineSurfaces(surface, coefficients, lower, upper, parameters)
         lines = surfaces.to_dense()
-    cloner._record(spectra, lines, task)
+    # The quality table and the archive show the surfaces.
+    cloner._keep_quality(passes.measure_each(lines))
     return surfaces

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import LINE_PARAMETERS
-from skphx.lines._profile import get_profile, total_fwhm
+from skphx.lines._engine.profile import get_profile, total_fwhm
 
 if TYPE_CHECKING:
     import pandas

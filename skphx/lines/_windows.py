@@ -13,7 +13,7 @@ from skphx.lines._least_squares import WINDOW_DEPTH, line_parts, window_reach
 from skphx.lines._reach import deepest_within
 from skphx.lines._render import optical_depth
 
-# Lines fitted together for good, and lines beside them on either side that are fitted along.
+# Lines of which a window keeps the result, and lines on either side that are fitted with them.
 _WINDOW_LINES, _MARGIN_LINES, _FEWEST_MARGIN_LINES = 120, 12, 4
 # Memory in bytes that one window may take; and what it takes for each spectrum and pixel that a
 # line touches, for each spectrum and pixel of the window, and for each coupling of a line's

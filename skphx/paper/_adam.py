@@ -8,6 +8,7 @@ import numpy as np
 from skphx._domain import LINE_PARAMETERS
 from skphx.lines._fitting import check_fitted, rms_without_lines
 from skphx.lines._render import optical_depth
+from skphx.paper._extra import needed_for
 
 
 def fit_adam(
@@ -42,7 +43,7 @@ def fit_adam(
     device : str
         torch device on which lines are summed and differentiated.
     prior : ndarray or None
-        Ignored: nothing holds the lines.
+        Ignored: lines are not regularised.
 
     Returns
     -------
@@ -62,8 +63,8 @@ def fit_adam(
     ----------
     Reddi, Kale & Kumar 2018, ICLR, for amsgrad; Gully-Santiago & Morley 2022, ApJ 941, 200.
     """
-    import torch
-
+    with needed_for("the fit by Adam"):
+        import torch
     if len(start) == 0:
         return start, rms_without_lines(flux)
     target, first = (
@@ -88,7 +89,7 @@ def fit_adam(
         mean_squared_error().backward()
         adam.step()
         if not all(bool(torch.isfinite(column).all()) for column in parameters):
-            # No flux can be rendered any more; what became of the lines is told below.
+            # No flux can be rendered any more; the check below names such a line.
             break
     else:
         with torch.no_grad():

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike
 from skphx._atomic_write import write_atomically
 from skphx._domain import SPEED_OF_LIGHT
 from skphx.lines import LineTable
+from skphx.paper._extra import needed_for
 
 _NAMES = {
     "center": "lam_centers",
@@ -56,7 +57,7 @@ def read_state_dicts(sources: Any) -> LineTable:
     LineTable
         One spectrum for each dictionary. Render with ``profile="blase"`` and
         ``transmission="product"`` to see them as they were trained. ``LineArchive.from_table``
-        makes an archive of it, ``PaperEmulator.fit_lines`` an emulator.
+        makes an archive of it, ``PaperEmulator.fit_table`` an emulator.
 
     Raises
     ------
@@ -116,8 +117,8 @@ def save_state_dicts(
     ImportError
         If torch is not installed.
     """
-    import torch
-
+    with needed_for("writing files of blase"):
+        import torch
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -167,8 +168,8 @@ def _to_numpy(value):
 
 def _load(path):
     """Read a ``.pt`` file without running any code that it may hold."""
-    import torch
-
+    with needed_for("reading files of blase"):
+        import torch
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:

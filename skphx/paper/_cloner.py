@@ -1,5 +1,6 @@
 """PaperCloner: the lines of each spectrum by itself, as in the paper."""
 
+import warnings
 from time import perf_counter
 from typing import Any
 
@@ -13,13 +14,16 @@ from skphx.lines import LineTable
 from skphx.lines._base_cloner import BaseCloner
 from skphx.lines._fitting import fit_lines, fit_spectrum
 from skphx.paper._adam import fit_adam
+from skphx.paper._extra import needed_for
 from skphx.paper._matching import assign_lines, match_lines
 
 _OPTIMIZERS = ("adam", "levenberg-marquardt")
+# Of spectra of no more pixels nobody expects lines.
+_FEW_PIXELS = 100
 
 
 class PaperCloner(BaseCloner):
-    """Write normalised spectra as tables of lines, as Shankar et al. clone them.
+    """Write normalised spectra as tables of lines, as in Shankar et al.
 
     Lines are detected in each spectrum and fitted by Adam; lines of different spectra that were
     detected at the same pixel are the same line, and a spectrum can lack one. The defaults are
@@ -185,9 +189,18 @@ class PaperCloner(BaseCloner):
         self.line_pixels_ = match_lines(pixels, X.shape[1], tolerance=self.tolerance)
         self.line_centers_ = self.wavelength_[self.line_pixels_]
         self.n_lines_ = len(self.line_pixels_)
+        if self.n_lines_ == 0 and X.shape[1] > _FEW_PIXELS:
+            warnings.warn(
+                f"no line was detected in any spectrum: none is as deep as prominence="
+                f"{self.prominence} and at least edge={self.edge} Å from the ends of "
+                f"{self.wavelength_[0]:.6g} to {self.wavelength_[-1]:.6g} Å. All spectra are "
+                f"taken for flat; lower edge, or give more of the spectrum.",
+                UserWarning,
+                stacklevel=2,
+            )
         table = self._to_table(fits)
         if passes.archive is not None:
-            passes.archive.put_identities([one.identity for one in table])
+            passes.archive._put_identities([one.identity for one in table])
         return table
 
     def _fit_each(self, passes, *, first=False):
@@ -223,6 +236,9 @@ class PaperCloner(BaseCloner):
             raise ValueError(
                 f"optimizer must be one of {list(_OPTIMIZERS)}, got {self.optimizer!r}."
             )
+        if self.optimizer == "adam":
+            with needed_for("optimizer='adam'"):
+                import torch  # noqa: F401
         check_scalar(self.min_distance, "min_distance", int, min_val=1)
         check_scalar(self.edge, "edge", (float, int), min_val=0)
         check_scalar(self.tolerance, "tolerance", int, min_val=0)
@@ -242,11 +258,10 @@ class PaperCloner(BaseCloner):
             check_scalar(self.max_lines, "max_lines", int, min_val=0)
 
     def _rendering(self):
-        return {
-            **super()._rendering(),
-            "transmission": self.transmission,
-            "wing_cut": self.wing_cut,
-        }
+        return {**super()._rendering(), "wing_cut": self.wing_cut}
+
+    def _shape(self):
+        return {"profile": self.profile, "transmission": self.transmission}
 
     def _fitting_settings(self):
         if self.optimizer == "adam":

@@ -39,8 +39,8 @@ class PaperEmulator(LineEmulator):
     extrapolate : {"error", "clip", "nearest"}, default="error"
         What `predict` does outside the nodes: raise, move to the edge, or to the nearest node.
     medium : {"air", "vacuum"} or None, default=None
-        Whether the wavelengths are in air or in vacuum. Observed spectra are brought to it;
-        None leaves that open.
+        Whether the wavelengths are in air or in vacuum. Wavelengths of observed spectra are
+        converted to this medium. None means unknown.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Lines at the nodes of a grid, some of which lack some, and at any point between them."""
+"""Lines at the nodes of a grid where nodes can lack lines, and at any point between them."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ LOG_AREA = LINE_PARAMETERS.index("log_area")
 MISSING_LOG_AREA = -1000.0
 DROPPED_LOG_AREA = -100.0
 # Lines that are looked at together.
-_CHUNK = 1 << 18
+_BLOCK = 1 << 18
 
 
 class RaggedLines:
@@ -163,8 +163,8 @@ class RaggedLines:
             Bound of its optical depth, see :func:`skphx.lines._reach.deepest_within`.
         """
         depth = np.empty(self.n_instances, dtype=np.float32)
-        for first in range(0, self.n_instances, _CHUNK):
-            part = slice(first, first + _CHUNK)
+        for first in range(0, self.n_instances, _BLOCK):
+            part = slice(first, first + _BLOCK)
             center, log_area, log_sigma, log_gamma = self.values[part].astype(np.float64).T
             center += self.centers[self.identity[part]]
             depth[part] = deepest_within(center, log_area, log_sigma, log_gamma, low, high)
@@ -288,8 +288,8 @@ class RaggedLines:
     def _ragged_at(self, weights, presence_weights, weights_jacobian, presence_jacobian):
         """Lines at points where nodes may lack them.
 
-        In the place of a node that lacks the line stands the mean of those of the cell that
-        have it, so that the shape of a line comes from where it was seen.
+        A node that lacks the line is given the mean of the nodes of the cell that have it, so that
+        the shape of a line comes from where it was seen.
         """
         share, sums = self._sums(weights)
         covered, cell_sums = share, sums

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from skphx.inference._bounds_and_priors import draw_points
 from skphx.inference._emulation import emulate
+from skphx.paper._extra import needed_for
 
 # Of ten thousand random candidates the best ones are polished; scikit-optimize's five take half
 # of all its time, and the best basin is nearly always among two.
@@ -73,9 +74,14 @@ class GaussianProcessSearch(BaseEstimator):
         ------
         ValueError, TypeError
             Naming the parameter.
+        ImportError
+            If scikit-optimize is not installed and any evaluation is guided.
         """
         check_scalar(self.n_initial_points, "n_initial_points", Integral, min_val=1)
         check_scalar(self.n_calls, "n_calls", Integral, min_val=self.n_initial_points)
+        if self.n_calls > self.n_initial_points:
+            with needed_for("search=GaussianProcessSearch()"):
+                import skopt  # noqa: F401
 
     def search(
         self,
@@ -210,7 +216,8 @@ def minimize_guided(loss, box, points, losses, *, n_calls, random_state):
     free = np.flatnonzero(box[:, 1] > box[:, 0])
     if n_calls <= 0 or len(free) == 0:
         return points, losses
-    from skopt import gp_minimize
+    with needed_for("a guided search"):
+        from skopt import gp_minimize
 
     added = []
 

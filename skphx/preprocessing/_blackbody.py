@@ -5,14 +5,18 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skphx._domain import blackbody_flux, check_flux, check_teff, check_wavelength
 from skphx._input_spectra import FLOATS, validate_spectra
+from skphx._progress import one_task
 from skphx._restore import restore_on_failure
 
 
-class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class BlackbodyDivider(
+    CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     r"""Divide each spectrum by the blackbody of its effective temperature.
 
     The flux of a star changes with Teff by orders of magnitude, approximately like
@@ -84,6 +88,7 @@ class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.teff = teff
 
     @restore_on_failure
+    @one_task
     def fit(self, X: ArrayLike, y: None = None, *, teff: ArrayLike | None = None) -> Self:
         """Check wavelengths, spectra and temperatures.
 
@@ -121,6 +126,7 @@ class BlackbodyDivider(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     @restore_on_failure
+    @one_task
     def fit_transform(
         self, X: ArrayLike, y: None = None, *, teff: ArrayLike | None = None
     ) -> NDArray[np.floating]:

@@ -9,11 +9,13 @@ from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from skphx._domain import check_flux, check_wavelength
 from skphx._input_spectra import FLOATS, validate_spectra
+from skphx._progress import one_task
 from skphx._restore import restore_on_failure
 
 # Number of windows in PHOENIX spectra from 8038 to 12849 Å: 338,651 pixels, 5001 per window.
@@ -32,7 +34,9 @@ _CLIP_ABOVE = 3.0
 _CLIP_TOLERANCE = 1e-6
 
 
-class ContinuumNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class ContinuumNormalizer(
+    CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     r"""Divide each spectrum by a polynomial continuum.
 
     The continuum of a spectrum is a Legendre series of the wavelength scaled to [−1, 1],
@@ -134,6 +138,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         self.n_iterations = n_iterations
 
     @restore_on_failure
+    @one_task
     def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Fit and store the continuum of each spectrum.
 
@@ -158,6 +163,7 @@ class ContinuumNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         return self
 
     @restore_on_failure
+    @one_task
     def fit_transform(self, X: ArrayLike, y: None = None) -> NDArray[np.floating]:
         """Fit the continuum of each spectrum and divide by it.
 

@@ -6,15 +6,19 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from skphx._domain import check_flux
 from skphx._input_spectra import FLOATS, validate_spectra
+from skphx._progress import one_task
 from skphx._restore import restore_on_failure
 
 
-class PercentileNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class PercentileNormalizer(
+    CallbackSupportMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     """Divide each spectrum by a percentile of its own pixels.
 
     A high percentile is an estimate of the level of the continuum. In contrast to the maximum, a
@@ -68,6 +72,7 @@ class PercentileNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.percentile = percentile
 
     @restore_on_failure
+    @one_task
     def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Store the scale of each spectrum.
 

@@ -4,6 +4,7 @@
 what                           where
 =============================  =================================================================
 checks of what is given        ``arguments.py``
+shapes of lines                ``profile.py``
 arrays, tensors and devices    ``devices.py``
 lines as cores and far series  ``series.py``, ``voigt_slope.py``
 which mesh serves which line   ``plan.py``

@@ -6,7 +6,7 @@ import numpy as np
 
 from skphx._domain import LINE_PARAMETERS, check_wavelength
 from skphx.lines._engine.devices import fetch, is_tensor, namespace
-from skphx.lines._profile import get_profile
+from skphx.lines._engine.profile import get_profile
 
 TRANSMISSIONS = ("exponential", "product")
 METHODS = ("auto", "direct", "mesh")

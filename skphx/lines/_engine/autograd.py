@@ -11,13 +11,13 @@ from skphx.lines._engine.devices import fetch
 from skphx.lines._engine.direct import MAX_DEPTH
 from skphx.lines._engine.mesh import LineSum
 from skphx.lines._engine.plan import window_pixels, window_starts
-from skphx.lines._profile import get_profile
+from skphx.lines._engine.profile import get_profile
 
 # False runs torch's operations on the CPU, too: slower, and equal to rounding.
 COMPILED = True
 
 # The direct sum holds about this many (line, pixel) pairs at once.
-_CHUNK = 1 << 20
+_BLOCK = 1 << 20
 
 
 def is_compiled(tensor):
@@ -109,14 +109,14 @@ def sum_directly(wavelength, lines, options):
             return depth.sum(0)
         return torch.zeros_like(pixels).index_add(0, index.reshape(-1), depth.reshape(-1))
 
-    chunk = max(1, _CHUNK // max(1, len(wavelength) if start is None else wing_cut))
+    block = max(1, _BLOCK // max(1, len(wavelength) if start is None else wing_cut))
     total = torch.zeros_like(pixels)
-    for first in range(0, len(lines[0]), chunk):
-        part = slice(first, first + chunk)
+    for first in range(0, len(lines[0]), block):
+        part = slice(first, first + block)
         index = None
         if start is not None:
             index = torch.as_tensor(window_pixels(start[part], wing_cut), device=pixels.device)
-        # Recomputing each chunk backwards keeps one chunk in memory, not all.
+        # Recomputing each block backwards keeps one block in memory, not all.
         total = total + checkpoint(
             partial_sum, *(value[part] for value in lines), index, use_reentrant=False
         )

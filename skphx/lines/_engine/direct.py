@@ -6,15 +6,15 @@ import numpy as np
 from scipy.special import wofz
 
 from skphx.lines._engine.plan import window_pixels, window_starts
+from skphx.lines._engine.profile import get_profile
 from skphx.lines._engine.series import expand, expand_slopes
 from skphx.lines._engine.voigt_slope import faddeeva_slope
-from skphx.lines._profile import get_profile
 
 # A single line of a product takes away at most this share of the light.
 MAX_DEPTH = 1.0 - 1e-9
 
 # About so many (line, pixel) pairs at once: their arrays stay in the second cache.
-_CHUNK = 1 << 14
+_BLOCK = 1 << 14
 
 
 class DirectSum:
@@ -90,9 +90,9 @@ class DirectSum:
         if self._wing_cut is not None:
             reached = self._wing_cut
             start = window_starts(wavelength, center, reached)
-        chunk = max(1, _CHUNK // max(1, reached))
-        for first in range(0, len(center), chunk):
-            part = slice(first, first + chunk)
+        block = max(1, _BLOCK // max(1, reached))
+        for first in range(0, len(center), block):
+            part = slice(first, first + block)
             if self._wing_cut is None:
                 total += function(part, wavelength - center[part, None]).sum(0)
             else:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skphx.lines._engine.devices import namespace
-from skphx.lines._profile import component_slopes, components
+from skphx.lines._engine.profile import component_slopes, components
 
 # Terms of the far series.
 N_TERMS = 4

@@ -28,9 +28,6 @@ from numpy.typing import ArrayLike
 from skphx._domain import FWHM_PER_SIGMA
 from skphx.lines._engine.devices import namespace
 
-PROFILES = ("pseudo-voigt", "voigt", "blase")
-
-# f_G / sigma
 # blase writes the same factor with five digits, and its files were trained with it.
 BLASE_FWHM_PER_SIGMA = 2.3548
 
@@ -64,7 +61,7 @@ def total_fwhm(sigma, gamma, *, fwhm_per_sigma=FWHM_PER_SIGMA):
 
     Examples
     --------
-    >>> from skphx.lines._profile import total_fwhm
+    >>> from skphx.lines._engine.profile import total_fwhm
     >>> round(float(total_fwhm(0.0, 0.05)), 6)
     0.1
     """
@@ -80,28 +77,6 @@ def _quintic(coefficients, gauss, lorentz):
     value = value * gauss + coefficients[3] * (square * lorentz)
     value = value * gauss + coefficients[4] * fourth
     return value * gauss + coefficients[5] * (fourth * lorentz)
-
-
-def lorentzian_share(sigma, gamma, *, fwhm_per_sigma=FWHM_PER_SIGMA):
-    """Share eta of the Lorentzian in a pseudo-Voigt profile, 0 to 1.
-
-    Parameters
-    ----------
-    sigma, gamma : array or tensor
-        Widths of the Gaussian and the Lorentzian part, Å, as in `total_fwhm`.
-    fwhm_per_sigma : float
-        Factor from `sigma` to the Gaussian's full width.
-
-    Returns
-    -------
-    array or tensor
-        eta = 1.36603 q − 0.47719 q² + 0.11116 q³ with q = f_L / f.
-
-    References
-    ----------
-    Thompson, Cox & Hastings 1987, J. Appl. Cryst. 20, 79.
-    """
-    return _share(2.0 * gamma / total_fwhm(sigma, gamma, fwhm_per_sigma=fwhm_per_sigma))
 
 
 def _share(ratio):
@@ -188,7 +163,7 @@ def pseudo_voigt(x: ArrayLike, sigma: ArrayLike, gamma: ArrayLike) -> Any:
     """Pseudo-Voigt profile whose two parts share one full width at half maximum.
 
     eta L(x; f) + (1 − eta) G(x; f), with f of `total_fwhm` and eta of
-    `lorentzian_share`; within 1.3 % of the exact profile's peak everywhere.
+    Thompson et al.; within 1.3 % of the exact profile's peak everywhere.
 
     Parameters
     ----------
@@ -289,6 +264,7 @@ def _without_lists(*values):
 
 
 _FUNCTIONS = {"pseudo-voigt": pseudo_voigt, "voigt": voigt, "blase": blase_voigt}
+PROFILES = tuple(_FUNCTIONS)
 
 
 def get_profile(name):
