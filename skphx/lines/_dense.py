@@ -4,6 +4,7 @@ import numpy as np
 
 from skphx._domain import LINE_PARAMETERS
 from skphx.lines._engine.devices import fetch, send
+from skphx.lines._render import render_jvp
 from skphx.lines._table import LineTable
 
 
@@ -50,8 +51,6 @@ def render_dense_jvp(wavelength, lines, tangents, *, device="cpu", **options):
     slopes : ndarray of shape (n_directions, n_spectra, n_pixels)
         Derivatives of the flux along each direction.
     """
-    from skphx.lines._render import render_jvp
-
     table = LineTable.from_dense(lines)
     present = np.isfinite(lines).all(axis=2)
     moves = np.array([tangent[present].T for tangent in tangents])

@@ -5,11 +5,9 @@ from typing import Any
 import numpy as np
 
 from skphx._domain import LINE_PARAMETERS
-from skphx.lines._reach import deepest_within
+from skphx.lines._reach import deepest_of_nodes
 
 CENTER = LINE_PARAMETERS.index("center")
-# Nodes that are looked at together.
-_NODES_AT_ONCE = 64
 
 
 class NodeLines:
@@ -59,7 +57,11 @@ class NodeLines:
 
     def to_dense(self):
         """All lines at all nodes, shape (n_nodes, n_lines, 4)."""
-        lines = self.values.astype(np.float64)
+        return self._dense(slice(None))
+
+    def _dense(self, rows):
+        """Lines of some nodes."""
+        lines = self.values[rows].astype(np.float64)
         lines[..., CENTER] += self.centers
         return lines
 
@@ -96,15 +98,7 @@ class NodeLines:
         depth : ndarray of shape (n_nodes * n_lines,)
             Bound of its optical depth, see :func:`skphx.lines._reach.deepest_within`.
         """
-        depth = np.empty((self.n_nodes, self.n_lines), dtype=np.float32)
-        for first in range(0, self.n_nodes, _NODES_AT_ONCE):
-            part = slice(first, first + _NODES_AT_ONCE)
-            lines = self.values[part].astype(np.float64)
-            lines[..., CENTER] += self.centers
-            center, area, sigma, gamma = np.moveaxis(lines, 2, 0)
-            depth[part] = deepest_within(center, area, sigma, gamma, low, high)
-        node, number = np.divmod(np.arange(depth.size), max(self.n_lines, 1))
-        return node, number, depth.ravel()
+        return deepest_of_nodes(self._dense, self.n_nodes, self.n_lines, low, high)
 
     def on(self, grid):
         """Say how lines run between the nodes, so that `at` knows.

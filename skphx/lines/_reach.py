@@ -6,6 +6,8 @@ from skphx.lines._engine.profile import pseudo_voigt
 
 # Pseudo-Voigt, Voigt and blase's profile differ by less than this factor.
 _SAFETY = 2.0
+# Nodes that are looked at together.
+_NODES_AT_ONCE = 64
 # Lines are left out that together stay below this optical depth at every node.
 _NEGLIGIBLE_DEPTH = 1e-4
 # Thresholds tried for a single line, the highest first.
@@ -40,6 +42,35 @@ def deepest_within(center, log_area, log_sigma, log_gamma, low, high):
     distance = np.maximum(np.maximum(low - center, center - high), 0.0)
     depth = np.exp(log_area) * pseudo_voigt(distance, np.exp(log_sigma), np.exp(log_gamma))
     return _SAFETY * depth
+
+
+def deepest_of_nodes(lines_of, n_nodes, n_lines, low, high):
+    """Bound how deep each line is at each node, where every node has every line.
+
+    Parameters
+    ----------
+    lines_of : callable
+        ``lines_of(rows)``, with a slice of nodes, returns their lines, (n_rows, n_lines, 4):
+        centre (Å), ln area, ln sigma and ln gamma (ln Å).
+    n_nodes, n_lines : int
+        Numbers of nodes and of lines.
+    low, high : float
+        Ends of the range, Å.
+
+    Returns
+    -------
+    node, number : ndarrays of shape (n_nodes * n_lines,), int
+        Node of each line, and its number in the list.
+    depth : ndarray of shape (n_nodes * n_lines,)
+        Bound of its optical depth, see :func:`deepest_within`.
+    """
+    depth = np.empty((n_nodes, n_lines), dtype=np.float32)
+    for first in range(0, n_nodes, _NODES_AT_ONCE):
+        rows = slice(first, first + _NODES_AT_ONCE)
+        center, log_area, log_sigma, log_gamma = np.moveaxis(lines_of(rows), 2, 0)
+        depth[rows] = deepest_within(center, log_area, log_sigma, log_gamma, low, high)
+    node, number = np.divmod(np.arange(depth.size), max(n_lines, 1))
+    return node, number, depth.ravel()
 
 
 def lines_that_matter(manifold, wavelength):

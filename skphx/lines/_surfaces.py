@@ -3,11 +3,9 @@
 import numpy as np
 
 from skphx._domain import LINE_PARAMETERS
-from skphx.lines._reach import deepest_within
+from skphx.lines._reach import deepest_of_nodes
 
 CENTER = LINE_PARAMETERS.index("center")
-# Nodes whose lines are looked at together.
-_NODES_AT_ONCE = 64
 
 
 class LineSurfaces:
@@ -157,10 +155,6 @@ class LineSurfaces:
         depth : ndarray of shape (n_nodes * n_lines,)
             Bound of its optical depth, see :func:`skphx.lines._reach.deepest_within`.
         """
-        depth = np.empty((len(self.nodes), self.n_lines), dtype=np.float32)
-        for first in range(0, len(self.nodes), _NODES_AT_ONCE):
-            part = slice(first, first + _NODES_AT_ONCE)
-            center, area, sigma, gamma = np.moveaxis(self.at(self.nodes[part]), 2, 0)
-            depth[part] = deepest_within(center, area, sigma, gamma, low, high)
-        node, number = np.divmod(np.arange(depth.size), self.n_lines)
-        return node, number, depth.ravel()
+        return deepest_of_nodes(
+            lambda rows: self.at(self.nodes[rows]), len(self.nodes), self.n_lines, low, high
+        )

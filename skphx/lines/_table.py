@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import LINE_PARAMETERS
+from skphx.lines._engine.arguments import rising_offsets
+from skphx.lines._engine.devices import fetch, send
 from skphx.lines._engine.profile import get_profile, total_fwhm
+from skphx.lines._render import render_flux
 
 if TYPE_CHECKING:
     import pandas
@@ -100,7 +103,7 @@ class LineTable:
                     f"leave absent lines out of the table."
                 )
             object.__setattr__(self, name, column)
-        object.__setattr__(self, "offsets", _check_offsets(offsets, n_lines))
+        object.__setattr__(self, "offsets", rising_offsets(offsets, n_lines))
         object.__setattr__(self, "identity", self._check_identity(identity))
 
     def _check_identity(self, identity):
@@ -273,9 +276,6 @@ class LineTable:
         ndarray of shape (n_spectra, n_pixels)
             Flux over a continuum of 1, dimensionless.
         """
-        from skphx.lines._engine.devices import fetch, send
-        from skphx.lines._render import render_flux
-
         columns = [send(getattr(self, name), device) for name in LINE_PARAMETERS]
         return fetch(render_flux(wavelength, *columns, offsets=self.offsets, **options))
 
@@ -431,19 +431,3 @@ def equivalent_width(area, sigma, gamma, profile):
         jacobian = scale / np.cos(angle) ** 2
         width[chosen] = (absorbed * jacobian).sum(1) * (np.pi / n_points)
     return width
-
-
-def _check_offsets(offsets, n_lines):
-    """Return offsets as int64, rising from 0 to the number of lines."""
-    offsets = np.asarray(offsets)
-    if offsets.ndim != 1 or len(offsets) < 1 or offsets.dtype.kind not in "iu":
-        raise ValueError(
-            f"offsets must be a one-dimensional array of whole numbers, (n_spectra + 1,), got "
-            f"shape {offsets.shape} and dtype {offsets.dtype}."
-        )
-    if offsets[0] != 0 or offsets[-1] != n_lines or (np.diff(offsets) < 0).any():
-        raise ValueError(
-            f"offsets must rise from 0 to the number of lines, {n_lines}, got {offsets}; "
-            f"spectrum k owns lines offsets[k] to offsets[k + 1]."
-        )
-    return offsets.astype(np.int64, copy=False)

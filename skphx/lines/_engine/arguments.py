@@ -119,8 +119,11 @@ def check_offsets(offsets, n_lines):
     """Return where each spectrum's lines begin and end."""
     if offsets is None:
         return np.array([0, n_lines])
-    if hasattr(offsets, "detach"):
-        offsets = offsets.detach().cpu().numpy()
+    return rising_offsets(fetch(offsets), n_lines)
+
+
+def rising_offsets(offsets, n_lines):
+    """Return offsets as int64, rising from 0 to the number of lines."""
     offsets = np.asarray(offsets)
     if offsets.ndim != 1 or len(offsets) < 1 or offsets.dtype.kind not in "iu":
         raise ValueError(
@@ -130,6 +133,6 @@ def check_offsets(offsets, n_lines):
     if offsets[0] != 0 or offsets[-1] != n_lines or (np.diff(offsets) < 0).any():
         raise ValueError(
             f"offsets must rise from 0 to the number of lines, {n_lines}, got {offsets}; "
-            f"line k of spectrum i is at offsets[i] + k."
+            f"spectrum k owns lines offsets[k] to offsets[k + 1]."
         )
-    return offsets.astype(np.int64)
+    return offsets.astype(np.int64, copy=False)
