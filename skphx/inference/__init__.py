@@ -17,6 +17,8 @@ chi² and posterior of observed spectra     ``_likelihood.py``
 starting points                            ``_starting_points.py``
 minimisation                               ``_minimisation.py``, ``_gauss_newton.py``
 errors, flags and evidence                 ``_errors_and_flags.py``
+residuals beside independent noise         ``_misfit.py``
+covariance, alone and with priors          ``_covariance.py``
 the emulator's part of the errors          ``_emulator_covariance.py``
 samples of the posterior                   ``_sampling.py``
 results                                    ``_result.py``

@@ -1,32 +1,42 @@
 """Results of minimised searches: covariance, flags and evidence."""
 
 import numpy as np
-from scipy import fft
 
 from skphx._domain import KINEMATIC_PARAMETERS
+from skphx.inference._covariance import (
+    UNIFORM_CURVATURE,
+    curvature_of_chi2,
+    inverted,
+    with_priors,
+)
 from skphx.inference._emulator_covariance import emulator_covariance
 from skphx.inference._likelihood import SQUARED, to_natural
+from skphx.inference._minimisation import degrees_of_freedom
+from skphx.inference._misfit import (
+    MOST_REDUCED_CHI2,
+    MOST_SIGMAS,
+    is_misfit,
+    noise_between_lines,
+    variance_scale,
+)
 from skphx.inference._result import InferenceResult
 
-# A fit is flagged as bad if its reduced chi² exceeds the first number, and 1 by more than the
-# second number of its standard deviations.
-_MOST_REDUCED_CHI2 = 1.5
-_MOST_SIGMAS = 4.0
-# If errors are unknown, a fit is bad if it explains less than this part of the variance about the
-# continuum.
+# If errors are unknown, a fit is also bad if it explains less than this part of the variance about
+# the continuum.
 _LEAST_EXPLAINED = 0.5
 # A spectrum is featureless if the model lowers chi² of the continuum alone by less than this for
 # each parameter. Noise alone can reach this, because many templates and velocities are tried.
 _CHANCE_CHI2 = 12.0
 # A parameter is at a bound if it is nearer to the bound than this part of its box.
 _AT_BOUND = 1e-6
-# Inverse variance of a uniform distribution of width 1.
-_UNIFORM_CURVATURE = 12.0
+# A star is outside the grid if spectra beyond an edge explain more than this part of the misfit.
+# Of real stars inside a grid the largest part is 0.3, of those outside the least is 0.6.
+_BEYOND_EXPLAINS = 0.45
 # Part of the good pixels that the model may leave uncovered without a flag.
 _MOST_UNCOVERED = 0.1
 
 
-def make_results(likelihood, end, rows, boxes, pixels, *, error, uncovered, n_shared):
+def make_results(likelihood, end, rows, boxes, scales, pixels, *, error, uncovered, n_shared):
     """Return the results of searches that have ended.
 
     Parameters
@@ -39,6 +49,8 @@ def make_results(likelihood, end, rows, boxes, pixels, *, error, uncovered, n_sh
         Numbers of the spectra.
     boxes : ndarray of shape (n_spectra, n_parameters + 4, 2)
         Search boxes, with squares.
+    scales : ndarray of shape (n,)
+        Factors of the variances of the flux; NaN if the residuals at the end give them.
     pixels : PixelErrors
         Which pixels are good, and which spectra have errors.
     error : InterpolationError or None
@@ -61,33 +73,52 @@ def make_results(likelihood, end, rows, boxes, pixels, *, error, uncovered, n_sh
         model, continuum, grams = likelihood.with_continuum(likelihood.spectrum(points), block)
         _, _, jacobian = likelihood.derivatives(points, block)
         widths = np.diff(boxes[block], axis=2)[:, columns, 0]
-        inverse, degenerate = _invert(end.curvature[part][:, columns[:, None], columns], widths)
-        from_emulator = emulator_covariance(
-            likelihood, error, points, block, inverse, jacobian, continuum
-        )
         continuum_chi2 = _continuum_chi2(likelihood, block)
-        for place, row in enumerate(block):
-            fit = _Fit(
+        fits = [
+            _Fit(
                 likelihood,
                 row,
                 pixels,
                 points[place],
                 boxes[row],
                 model[place],
+                continuum[place],
                 continuum_chi2[place],
+                scales[part][place],
             )
+            for place, row in enumerate(block)
+        ]
+        curvature = curvature_of_chi2(likelihood, block, jacobian)
+        factors = np.array([fit.scale for fit in fits])
+        inverse, _ = inverted(curvature, widths, factors)
+        from_emulator = emulator_covariance(
+            likelihood,
+            error,
+            points,
+            block,
+            inverse / factors[:, None, None],
+            jacobian,
+            continuum,
+        )
+        with_prior = curvature + likelihood.prior_curvature(points, block)
+        inverse_with_prior, degenerate = inverted(with_prior, widths, np.ones(len(block)))
+        prior_chi2 = likelihood.prior_chi2(points, block)
+        for place, row in enumerate(block):
+            fit = fits[place]
             flags = {
                 "at_bound": bool(fit.at_bound),
                 "bad_fit": fit.is_bad,
                 "featureless": fit.is_featureless,
-                "outside_grid": fit.is_outside_grid,
+                "outside_grid": fit.is_outside_grid(jacobian[place], curvature[place]),
                 "not_converged": not end.converged[part][place],
                 "degenerate": degenerate[place],
                 "uncovered": uncovered[row] > _MOST_UNCOVERED,
             }
             covariance, emulator_part = fit.covariances(inverse[place], from_emulator[place])
             evidence = fit.log_evidence(
-                end.cost[part][place], inverse[place], [gram[place] for gram in grams]
+                fit.chi2 + prior_chi2[place],
+                inverse_with_prior[place],
+                [gram[place] for gram in grams],
             )
             slices = likelihood.forward.segment_slices
             residual = np.where(fit.good, fit.residual, np.nan)
@@ -129,11 +160,17 @@ class _Fit:
         Search box, with squares.
     model : ndarray of shape (n_pixels,)
         Flux of the model at the point.
+    continuum : ndarray of shape (n_pixels,)
+        The polynomial in it.
     continuum_chi2 : float
         Chi² of the continuum without lines.
+    scale : float
+        Factor of the variances of the flux; NaN if the residuals give it.
     """
 
-    def __init__(self, likelihood, row, pixels, point, box, model, continuum_chi2):
+    def __init__(
+        self, likelihood, row, pixels, point, box, model, continuum, continuum_chi2, scale
+    ):
         self.likelihood, self.row, self.point, self.box = likelihood, row, point, box
         self.good = pixels.good[row]
         self.sigma_known = bool(pixels.sigma_known[row])
@@ -141,20 +178,29 @@ class _Fit:
         self.chi2 = float((likelihood.weights[row] * self.residual**2).sum())
         self.width = np.diff(box, axis=1)[likelihood.columns, 0]
         self.varied = np.flatnonzero(self.width > 0)
+        slices = likelihood.forward.segment_slices
+        self.used = [self.good[where].any() for where in slices]
+        self.freedom = degrees_of_freedom(likelihood, self.good, self.width)
         n_terms = 0 if likelihood.degree is None else likelihood.degree + 1
-        # A segment without any good pixel has no continuum.
-        self.used = [self.good[where].any() for where in likelihood.forward.segment_slices]
         self.n_free = len(self.varied) + n_terms * sum(self.used)
-        self.freedom = max(int(self.good.sum()) - self.n_free, 1)
         self.reduced = self.chi2 / self.freedom
         self._continuum_chi2 = continuum_chi2
+        scaled = self.residual * np.sqrt(likelihood.weights[row])
+        self._residuals = scaled, self.good, slices
+        self._depth = 1.0 - np.divide(
+            model, continuum, out=np.ones_like(model), where=continuum > 0
+        )
+        if np.isnan(scale):
+            scale = variance_scale(*self._residuals, self.freedom, self.sigma_known)
+        self.scale = scale
 
     @property
     def is_bad(self):
         """Whether the model does not describe the spectrum."""
         if not self.sigma_known:
-            return self.chi2 > (1.0 - _LEAST_EXPLAINED) * self._continuum_chi2
-        limit = max(_MOST_REDUCED_CHI2, 1.0 + _MOST_SIGMAS * np.sqrt(2.0 / self.freedom))
+            unexplained = self.chi2 > (1.0 - _LEAST_EXPLAINED) * self._continuum_chi2
+            return unexplained or is_misfit(*self._residuals, self._depth)
+        limit = max(MOST_REDUCED_CHI2, 1.0 + MOST_SIGMAS * np.sqrt(2.0 / self.freedom))
         return self.reduced > limit
 
     @property
@@ -164,12 +210,61 @@ class _Fit:
         least = _CHANCE_CHI2 * scale * max(len(self.varied), 1)
         return self._continuum_chi2 - self.chi2 < least
 
-    @property
-    def is_outside_grid(self):
-        """Whether the best point lies outside the nodes."""
+    def is_outside_grid(self, jacobian, curvature):
+        """Whether the star seems to lie outside the nodes of the grid.
+
+        It does if the best point lies outside the nodes of a ragged grid, or if a stellar
+        parameter is at an edge of the grid, and spectra beyond the edge would remove much of what
+        the fit leaves beside noise. An edge alone, or a gain of a few standard errors, does not
+        suffice: errors of the models take stars there that are inside.
+
+        Parameters
+        ----------
+        jacobian : ndarray of shape (n_columns, n_pixels)
+            Derivatives, marginalised over the continuum.
+        curvature : ndarray of shape (n_columns, n_columns)
+            Half the second derivatives of chi² without priors.
+
+        Returns
+        -------
+        bool
+            True if it does.
+        """
         likelihood = self.likelihood
-        stellar = self.point[None, : likelihood.n_stellar]
-        return not likelihood.emulator.grid_.contains(stellar)[0]
+        grid = likelihood.emulator.grid_
+        stellar = self.point[: likelihood.n_stellar]
+        if not grid.contains(stellar[None])[0]:
+            return True
+        scaled, good, _ = self._residuals
+        misfit = self.chi2 - noise_between_lines(scaled, good, self._depth) * good.sum()
+        least = max(_BEYOND_EXPLAINS * misfit, MOST_SIGMAS**2 * self.scale)
+        gradient = -jacobian @ (likelihood.weights[self.row] * self.residual)
+        for column in self.varied[self.varied < likelihood.n_stellar]:
+            gain, step = self._beyond(column, curvature, gradient)
+            edge = grid.bounds[column, int(step > 0)]
+            at_edge = abs(stellar[column] - edge) <= _AT_BOUND * self.width[column]
+            if at_edge and gain > least:
+                return True
+        return False
+
+    def _beyond(self, column, curvature, gradient):
+        """Return how much chi² would fall if one parameter could leave its box, and its step.
+
+        The other parameters follow, except those at their bounds.
+        """
+        columns = self.likelihood.columns
+        inside = (self.box[columns, 0] < self.point[columns]) & (
+            self.point[columns] < self.box[columns, 1]
+        )
+        others = self.varied[inside[self.varied] & (self.varied != column)]
+        solved, *_ = np.linalg.lstsq(
+            curvature[np.ix_(others, others)], curvature[others, column], rcond=None
+        )
+        information = curvature[column, column] - curvature[column, others] @ solved
+        if not information > 0:
+            return 0.0, 0.0
+        slope = gradient[column] - gradient[others] @ solved
+        return slope**2 / information, -slope / information
 
     @property
     def at_bound(self):
@@ -192,7 +287,7 @@ class _Fit:
         Parameters
         ----------
         inverse : ndarray of shape (n_columns, n_columns)
-            Inverse curvature of chi².
+            Inverse curvature of chi² without priors, times `scale`.
         from_emulator : ndarray of shape (n_columns, n_columns)
             Covariance due to the error of the emulator.
 
@@ -202,18 +297,19 @@ class _Fit:
             In natural units.
         """
         likelihood = self.likelihood
-        scale = max(self.reduced, 1.0) if self.sigma_known else self.reduced
-        if self.is_bad or not self.sigma_known:
-            scaled = self.residual * np.sqrt(likelihood.weights[self.row])
-            scale *= _correlation_length(scaled, likelihood.forward.segment_slices)
-        covariance = scale * inverse + from_emulator
+        covariance = inverse + from_emulator
         slopes = self._natural_slopes(covariance)
         covariance = covariance * np.outer(slopes, slopes)
+        from_emulator = from_emulator * np.outer(slopes, slopes)
         if self.is_featureless:
             natural = np.diff(to_natural(self.box.T, likelihood.n_stellar).T, axis=1)
-            variance = natural[likelihood.columns, 0] ** 2 / _UNIFORM_CURVATURE
+            variance = natural[likelihood.columns, 0] ** 2 / UNIFORM_CURVATURE
             covariance = np.diag(np.maximum(np.diag(covariance), variance))
-        return covariance, from_emulator * np.outer(slopes, slopes)
+        if likelihood.priors is None:
+            return covariance, from_emulator
+        return with_priors(
+            covariance, from_emulator, likelihood.priors[self.row, likelihood.columns]
+        )
 
     def _natural_slopes(self, covariance):
         """Return derivatives of natural parameters with respect to those with squares."""
@@ -239,7 +335,7 @@ class _Fit:
         cost : float
             Chi² with priors.
         inverse : ndarray of shape (n_columns, n_columns)
-            Inverse curvature of chi².
+            Inverse curvature of chi² with priors.
         grams : list of ndarray of shape (degree + 1, degree + 1)
             Curvature with respect to the continuum of each segment.
 
@@ -269,26 +365,6 @@ class _Fit:
         return float(evidence)
 
 
-def _invert(curvature, widths):
-    """Return the inverse curvature of free parameters, 0 elsewhere, and where it is singular."""
-    inverse = np.zeros_like(curvature)
-    degenerate = np.zeros(len(curvature), dtype=bool)
-    for place, matrix in enumerate(curvature):
-        varied = np.flatnonzero(widths[place] > 0)
-        if len(varied) == 0:
-            continue
-        # In units of the box, eigenvalues are comparable.
-        unit = widths[place, varied]
-        scaled = matrix[np.ix_(varied, varied)] * np.outer(unit, unit)
-        values, vectors = np.linalg.eigh(scaled)
-        degenerate[place] = values[0] < _UNIFORM_CURVATURE
-        # A combination that the spectrum does not determine has the variance of the box.
-        values = np.maximum(values, _UNIFORM_CURVATURE)
-        part = (vectors / values) @ vectors.T
-        inverse[place][np.ix_(varied, varied)] = part * np.outer(unit, unit)
-    return inverse, degenerate
-
-
 def _continuum_chi2(likelihood, rows):
     """Return chi² of the continuum without any line, shape (n,)."""
     flux, weights = likelihood.flux[rows], likelihood.weights[rows]
@@ -300,25 +376,3 @@ def _continuum_chi2(likelihood, rows):
     else:
         model, _, _ = likelihood.with_continuum(flat, rows)
     return (weights * (model - flux) ** 2).sum(axis=1)
-
-
-def _correlation_length(residual, slices):
-    """Return how many neighbouring pixels have correlated residuals, at least 1.
-
-    This is 1 + 2 Σ of the autocorrelation, up to its first zero. Errors of a model are similar in
-    many neighbouring pixels, and then have more influence on the parameters than independent
-    errors of the same size.
-    """
-    total, n_pixels = 0.0, 0
-    for where in slices:
-        part = residual[where]
-        power = np.abs(fft.rfft(part, n=2 * len(part))) ** 2
-        covariance = fft.irfft(power)[: len(part)]
-        if covariance[0] <= 0:
-            continue
-        correlation = covariance / covariance[0]
-        vanishes = np.argmax(correlation <= 0) if (correlation <= 0).any() else len(part)
-        n_used = int(np.count_nonzero(part))
-        total += n_used * (1.0 + 2.0 * correlation[1:vanishes].sum())
-        n_pixels += n_used
-    return total / n_pixels if n_pixels else 1.0

@@ -178,7 +178,7 @@ class _GroupFit:
         """
 
         def results_of(rows):
-            likelihood, end, internal = minimise(
+            likelihood, end, internal, scales = minimise(
                 self.likelihood,
                 self.coarse_likelihood,
                 self.scan,
@@ -186,12 +186,14 @@ class _GroupFit:
                 boxes,
                 n_starts,
                 self.pixels,
+                self.error,
             )
             results = make_results(
                 likelihood,
                 end,
                 rows,
                 internal,
+                scales,
                 self.pixels,
                 error=self.error,
                 uncovered=self.uncovered,

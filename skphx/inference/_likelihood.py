@@ -169,11 +169,7 @@ class Likelihood:
             log[part] = -0.5 * chi2 / scale
             for gram in grams:
                 log[part] -= 0.5 * np.linalg.slogdet(gram)[1]
-        if self.priors is not None:
-            mean, deviation = np.moveaxis(self.priors[rows], 2, 0)
-            offsets = (to_natural(points, self.n_stellar) - mean) / deviation
-            log -= 0.5 * np.nansum(offsets**2, axis=1)
-        return log
+        return log - 0.5 * self.prior_chi2(points, rows)
 
     def derivatives(self, points, rows):
         """Return models, residuals, and derivatives marginalised over continua.
@@ -211,7 +207,7 @@ class Likelihood:
         return model, model - self.flux[rows], jacobian
 
     def evaluate(self, points, rows):
-        """Return chi² with priors, half its gradient and half its second derivatives.
+        """Return chi² without priors, half its gradient and half its second derivatives.
 
         They are what :func:`~skphx.inference._gauss_newton.gauss_newton` takes.
         """
@@ -228,25 +224,69 @@ class Likelihood:
             gradient[part, self.columns] = (weighted @ residual[..., None])[..., 0]
             inner = weighted @ np.swapaxes(jacobian, 1, 2)
             curvature[part, self.columns[:, None], self.columns] = inner
-        if self.priors is not None:
-            self._add_priors(cost, gradient, curvature, points, self.priors[rows])
         return cost, gradient, curvature
 
-    def _add_priors(self, cost, gradient, curvature, points, priors):
-        """Add the Gaussian priors to chi² and its derivatives, in place."""
+    def evaluate_with_priors(self, points, rows, scales):
+        """Return chi² with priors, as `evaluate` returns it without.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n, n_parameters)
+            Points with squares.
+        rows : ndarray of shape (n,), int
+            Observed spectrum of each point.
+        scales : ndarray of shape (n,)
+            Factors of the variances of the flux; those of the priors stay as they are.
+
+        Returns
+        -------
+        cost : ndarray of shape (n,)
+            Chi² divided by the factors, plus that of the priors.
+        gradient, curvature : ndarray of shape (n, n_parameters), (n, n_parameters, n_parameters)
+            Half its derivatives.
+        """
+        cost, gradient, curvature = self.evaluate(points, rows)
+        cost /= scales
+        gradient /= scales[:, None]
+        curvature /= scales[:, None, None]
+        slopes, weights, offsets = self._prior_terms(points, rows)
+        cost += (weights * offsets**2).sum(axis=1)
+        gradient += weights * offsets * slopes
+        return cost, gradient, curvature + self._diagonal(weights * slopes**2)
+
+    def prior_chi2(self, points, rows):
+        """Return the sum of squares of the Gaussian priors, in their deviations, shape (n,)."""
+        if self.priors is None:
+            return np.zeros(len(points))
+        mean, deviation = np.moveaxis(self.priors[rows], 2, 0)
+        offsets = (to_natural(points, self.n_stellar) - mean) / deviation
+        return np.nansum(offsets**2, axis=1)
+
+    def prior_curvature(self, points, rows):
+        """Return half the second derivatives of the priors, (n, n_columns, n_columns)."""
+        if self.priors is None:
+            return np.zeros((len(points), len(self.columns), len(self.columns)))
+        slopes, weights, _ = self._prior_terms(points, rows)
+        return self._diagonal(weights * slopes**2)[:, self.columns[:, None], self.columns]
+
+    def _prior_terms(self, points, rows):
+        """Return slopes, inverse variances and offsets of the priors, (n, n_parameters) each.
+
+        The slopes are derivatives of the parameters, as the priors have them, with respect to
+        those of the points.
+        """
         natural = to_natural(points, self.n_stellar)
-        # Derivative of each parameter, as the priors have it, with respect to that of the point.
-        slope = np.ones_like(natural)
+        slopes = np.ones_like(natural)
         for column in _squared_columns(self.n_stellar):
-            slope[:, column] = 0.5 / np.maximum(natural[:, column], _LEAST_VELOCITY)
-        mean, deviation = np.moveaxis(priors, 2, 0)
+            slopes[:, column] = 0.5 / np.maximum(natural[:, column], _LEAST_VELOCITY)
+        mean, deviation = np.moveaxis(self.priors[rows], 2, 0)
         known = np.isfinite(mean) & np.isfinite(deviation)
-        weight = np.where(known, 1.0 / np.where(known, deviation, 1.0) ** 2, 0.0)
-        offset = np.where(known, natural - mean, 0.0)
-        cost += (weight * offset**2).sum(axis=1)
-        gradient += weight * offset * slope
-        diagonal = np.arange(self.n_parameters)
-        curvature[:, diagonal, diagonal] += weight * slope * slope
+        weights = np.where(known, 1.0 / np.where(known, deviation, 1.0) ** 2, 0.0)
+        return slopes, weights, np.where(known, natural - mean, 0.0)
+
+    def _diagonal(self, values):
+        """Return diagonal matrices, (n, n_parameters, n_parameters)."""
+        return values[:, :, None] * np.eye(self.n_parameters)
 
 
 def weighted_gram(weights, basis):

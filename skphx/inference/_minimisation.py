@@ -1,10 +1,16 @@
-"""Minimise chi² from several starting points: first with the surrogate, then the emulator."""
+"""Minimise chi² from several starting points: the surrogate's, the emulator's, then with priors.
+
+Priors come last, because their weight relative to a spectrum is known only then: a misfit lowers
+the weight of the spectrum, and not that of the priors.
+"""
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from skphx.inference._covariance import excess_of_emulator
 from skphx.inference._gauss_newton import Minima, gauss_newton
-from skphx.inference._likelihood import to_internal
+from skphx.inference._likelihood import to_internal, to_natural
+from skphx.inference._misfit import variance_scale
 from skphx.inference._pixel_weights import ROUNDING, weigh_by_scatter
 
 # Steps that lower chi² by less than this are not taken: a hundredth of a standard error.
@@ -13,11 +19,11 @@ _TOLERATED_CHI2 = 1e-4
 _COARSE_TOLERANCE, _FINAL_TOLERANCE = 1e-3, 1e-9
 
 
-def minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels):
+def minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels, error=None):
     """Minimise from each starting point of some spectra, and keep the lowest end of each.
 
     All starting points are followed to a coarse tolerance. The best end of each spectrum is then
-    followed to the final tolerance.
+    followed to the final tolerance, and from there, if it has priors, to their common minimum.
 
     Parameters
     ----------
@@ -36,6 +42,8 @@ def minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels)
         Number of starting points of each spectrum.
     pixels : PixelErrors
         Errors of the pixels.
+    error : InterpolationError or None
+        Interpolation-error model, for the weight of the priors.
 
     Returns
     -------
@@ -45,6 +53,9 @@ def minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels)
         One row for each spectrum, points with squares.
     boxes : ndarray of shape (n_spectra, n_parameters + 4, 2)
         Boxes with squares.
+    scales : ndarray of shape (n,)
+        Factors of the variances of the flux that the residuals without priors ask for, see
+        :func:`~skphx.inference._misfit.variance_scale`; NaN for spectra without priors.
     """
     starts = scan.starts(rows, boxes, n_starts)
     starts = to_internal(starts.reshape(len(rows) * n_starts, -1), likelihood.n_stellar)
@@ -54,18 +65,125 @@ def minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels)
     likelihood = weigh_by_scatter(likelihood, rows, coarse.points, pixels)
     end = _best_ends(likelihood, rows, boxes, coarse.points, pixels, _FINAL_TOLERANCE)
     end.n_evaluations += coarse.n_evaluations
-    return likelihood, end, boxes
+    end, scales = _with_priors(likelihood, rows, boxes, end, pixels, error)
+    return likelihood, end, boxes, scales
 
 
-def _best_ends(likelihood, rows, boxes, starts, pixels, tolerance):
+def _with_priors(likelihood, rows, boxes, end, pixels, error):
+    """Follow spectra with priors to the minimum of both, and return the factors of variances.
+
+    The search starts at the best point without priors, and at this point moved to the means of
+    the priors, because the best point without them may be another minimum.
+    """
+    scales = np.full(len(rows), np.nan)
+    if likelihood.priors is None:
+        return end, scales
+    means, deviations = np.moveaxis(likelihood.priors[rows], 2, 0)
+    known = np.isfinite(means) & np.isfinite(deviations)
+    some = np.flatnonzero(known.any(axis=1))
+    if len(some) == 0:
+        return end, scales
+    rows, points = rows[some], end.points[some]
+    widths = np.diff(boxes[rows], axis=2)[:, likelihood.columns, 0]
+    scales[some] = variance_scales(likelihood, rows, points, widths, pixels)
+    total = scales[some] * excess_of_emulator(
+        likelihood, rows, points, widths, scales[some], error
+    )
+    natural = to_natural(points, likelihood.n_stellar)
+    moved = to_internal(np.where(known[some], means[some], natural), likelihood.n_stellar)
+    starts = np.stack([points, moved], axis=1).reshape(2 * len(some), -1)
+    repeated = np.repeat(total, 2)
+    found = _best_ends(
+        likelihood,
+        np.repeat(rows, 2),
+        boxes,
+        starts,
+        pixels,
+        _FINAL_TOLERANCE,
+        lambda points, numbers, local: likelihood.evaluate_with_priors(
+            points, numbers, repeated[local]
+        ),
+    )
+    found.n_evaluations += end.n_evaluations[some]
+    for name in vars(end):
+        getattr(end, name)[some] = getattr(found, name)
+    return end, scales
+
+
+def variance_scales(likelihood, rows, points, widths, pixels):
+    """Return the factors of the variances of the flux that residuals ask for.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        The spectra, with their final weights.
+    rows : ndarray of shape (n,), int
+        Numbers of the spectra.
+    points : ndarray of shape (n, n_parameters)
+        Their best points, with squares.
+    widths : ndarray of shape (n, n_columns)
+        Widths of the search box.
+    pixels : PixelErrors
+        Errors of the pixels.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The factors.
+    """
+    scales = np.empty(len(rows))
+    slices = likelihood.forward.segment_slices
+    for start in range(0, len(rows), likelihood.block):
+        part = slice(start, start + likelihood.block)
+        model, _, _ = likelihood.with_continuum(likelihood.spectrum(points[part]), rows[part])
+        for place, row in enumerate(rows[part]):
+            scaled = (likelihood.flux[row] - model[place]) * np.sqrt(likelihood.weights[row])
+            good = pixels.good[row]
+            freedom = degrees_of_freedom(likelihood, good, widths[start + place])
+            scales[start + place] = variance_scale(
+                scaled, good, slices, freedom, bool(pixels.sigma_known[row])
+            )
+    return scales
+
+
+def degrees_of_freedom(likelihood, good, widths):
+    """Return the number of good pixels less that of fitted numbers, continua included; 1 or more.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Has the continuum and the segments.
+    good : ndarray of shape (n_pixels,), bool
+        Good pixels of a spectrum.
+    widths : ndarray of shape (n_columns,)
+        Widths of its search box.
+
+    Returns
+    -------
+    int
+        Degrees of freedom.
+    """
+    n_terms = 0 if likelihood.degree is None else likelihood.degree + 1
+    # A segment without any good pixel has no continuum.
+    n_used = sum(good[where].any() for where in likelihood.forward.segment_slices)
+    n_free = int((widths > 0).sum()) + n_terms * n_used
+    return max(int(good.sum()) - n_free, 1)
+
+
+def _best_ends(likelihood, rows, boxes, starts, pixels, tolerance, evaluate=None):
     """Minimise from starting points, and keep the lowest end of each spectrum.
 
     `rows` are the spectra of the starting points; those of one spectrum are consecutive, and
-    all spectra have as many.
+    all spectra have as many. ``evaluate(points, spectra, searches)`` is chi² if it is None.
     """
+    if evaluate is None:
+
+        def evaluate(points, numbers, local):
+            return likelihood.evaluate(points, numbers)
+
     rounding = ROUNDING * (likelihood.weights[rows] * pixels.level[rows] ** 2).sum(axis=1)
     end = gauss_newton(
-        lambda points, local: likelihood.evaluate(points, rows[local]),
+        lambda points, local: evaluate(points, rows[local], local),
         boxes[rows],
         starts,
         tolerance=tolerance,

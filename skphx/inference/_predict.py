@@ -104,7 +104,7 @@ def predict_parameters(
     boxes = np.concatenate([boxes, np.zeros((n_spectra, n_kinematic, 2))], axis=1)
 
     def points_of(rows):
-        _, end, _ = minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels)
+        _, end, _, _ = minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels)
         return to_natural(end.points, likelihood.n_stellar)[:, : likelihood.n_stellar]
 
     blocks = np.split(np.arange(n_spectra), np.arange(_BLOCK, n_spectra, _BLOCK))

@@ -10,12 +10,12 @@ FLAGS: dict[str, str] = {
     "at_bound": "a parameter is at a bound, and the true value may be beyond it; widen the bound, "
     "or use the value as a limit",
     "bad_fit": "the model does not describe the spectrum: chi² is too high, or, without errors, "
-    "most of the spectrum stays unexplained; errors are increased, and the parameters may be "
-    "wrong",
+    "residuals are larger in the lines than between them, or most of the spectrum stays "
+    "unexplained; the parameters may be wrong by more than their errors",
     "featureless": "the continuum alone describes the spectrum as well, so the parameters are not "
     "determined; errors are those of the search box",
-    "outside_grid": "the best model is at the edge of the grid's nodes; the star may be outside "
-    "the grid",
+    "outside_grid": "the best model is at an edge of the grid, and models beyond it would describe "
+    "the spectrum better; use a grid that goes further",
     "not_converged": "the minimisation reached its largest number of evaluations; narrow the "
     "bounds, or fit fewer parameters",
     "degenerate": "the spectrum does not determine some combination of parameters; hold one of "

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skphx.inference._likelihood import to_internal, to_natural
+from skphx.inference._misfit import variance_scale
 
 # Steps before the first sample. They are few because walkers start in the Gaussian
 # approximation of the posterior.
@@ -75,11 +76,7 @@ class PosteriorSampler:
             return replace(result, samples=samples)
         low, high = natural_box[varied].T
         random = np.random.RandomState(self.random_state)
-        scale = (
-            max(result.reduced_chi2, 1.0)
-            if result.sigma_known
-            else _estimated_scale(likelihood, row, result)
-        )
+        scale = _scale(likelihood, row, result)
 
         def log_probability(values):
             inside = ((values >= low) & (values <= high)).all(axis=1)
@@ -128,8 +125,10 @@ def _points(likelihood, box, parameters, varied, values):
     return to_internal(points, likelihood.n_stellar)
 
 
-def _estimated_scale(likelihood, row, result):
-    """Return the factor of the variances in the weights, estimated from the residuals."""
+def _scale(likelihood, row, result):
+    """Return the factor of the variances in the weights that the residuals ask for."""
     residual = np.concatenate(result.residual)
-    chi2 = np.nansum(likelihood.weights[row] * residual**2)
-    return chi2 / max(result.n_pixels - result.n_free, 1)
+    scaled = np.nan_to_num(residual * np.sqrt(likelihood.weights[row]))
+    slices = likelihood.forward.segment_slices
+    freedom = max(result.n_pixels - result.n_free, 1)
+    return variance_scale(scaled, np.isfinite(residual), slices, freedom, result.sigma_known)
