@@ -613,8 +613,9 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             if not (isinstance(value, str) and value == "default")
         }
         if observation_model is None:
-            check_observation_model(self.observation_model)
-            return replace(self.observation_model or ObservationModel(), **given)
+            kept = ObservationModel() if self.observation_model is None else self.observation_model
+            check_observation_model(kept)
+            return replace(kept, **given)
         if given:
             raise ValueError(
                 f"give either observation_model or {', '.join(given)}, not both; put "

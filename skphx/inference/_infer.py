@@ -244,10 +244,10 @@ def _check_pixels(stars, good, covered, wavelength, limits):
         own = wavelength[good[row]]
         where = f", from {own.min():.6g} to {own.max():.6g} Å" if len(own) else ""
         raise ValueError(
-            f"star {number} has {count} good pixels within the model's wavelengths, {limits[0]:.6g}"
-            f" to {limits[1]:.6g} Å, and a fit needs {_FEWEST_PIXELS}; it has {len(own)} good "
-            f"pixels in all{where}. Check its mask and errors (mask=True leaves a pixel out), or "
-            f"use a model of more wavelengths."
+            f"star {number} has {count} good pixels within the model's wavelengths, "
+            f"{limits[0]:.6g} to {limits[1]:.6g} Å, and a fit needs {_FEWEST_PIXELS}; it has "
+            f"{len(own)} good pixels in all{where}. Check its mask and errors (mask=True leaves a "
+            f"pixel out), or use a model of more wavelengths."
         )
 
 

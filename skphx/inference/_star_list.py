@@ -52,10 +52,11 @@ def _is_star(value):
 
 def _holds_objects(stars):
     """Whether stars are in an array or a pandas Series of one dimension."""
-    if hasattr(stars, "keys") and "flux" in stars:
-        return False  # a row of a table, which is one star
     kind = getattr(getattr(stars, "dtype", None), "kind", None)
-    return kind == "O" and getattr(stars, "ndim", 0) == 1
+    if kind != "O" or getattr(stars, "ndim", 0) != 1:
+        return False
+    # A row of a pandas table is one star.
+    return not (hasattr(stars, "keys") and "flux" in stars)
 
 
 def _name_of(star):
