@@ -178,7 +178,7 @@ def raw(bench):
                     parameter_errors(truth.parameters, found)
                     for found in (
                         estimator.predict(flux),
-                        np.array([result.parameters for result in inferred]),
+                        inferred.parameters,
                     )
                 )
                 ratios = ours.mean_absolute / theirs.mean_absolute
@@ -251,20 +251,19 @@ def noise(bench):
             for name in bench.names:
                 emulator = bench.emulator(name, grid, key="atlas9_rvs_grid")
                 results = bench.estimator(emulator).infer(stars, **settings)
-                away = np.abs(np.array([result.parameters for result in results]) - truth)
-                errors = np.array([result.errors for result in results])
+                away, errors = np.abs(results.parameters - truth), results.errors
                 bound = OF_GAUSSIAN * bound_at(emulator, stars, truth, settings)
                 mean, least = away.mean(axis=0)[:3], bound.mean(axis=0)[:3]
                 inside = [
                     ", ".join(f"{part:.1%}" for part in (away < width * errors).mean(axis=0)[:3])
                     for width in (norm.ppf(0.84), norm.ppf(0.975))
                 ]
-                flagged = np.mean([not result.ok for result in results])
+                flagged = np.mean(~results.ok)
                 print(
                     f"| {label_of(name)} | {resolution} | {snr} | {mean[0]:.2f} | {mean[1]:.4f} | "
                     f"{mean[2]:.4f} | {least[0]:.2f}, {least[1]:.4f}, {least[2]:.4f} | "
                     f"{', '.join(f'{ratio:.2f}' for ratio in mean / least)} | {inside[0]} | "
-                    f"{inside[1]} | {np.mean([r.reduced_chi2 for r in results]):.3f} | "
+                    f"{inside[1]} | {results.reduced_chi2.mean():.3f} | "
                     f"{flagged:.1%} |",
                     flush=True,
                 )
@@ -304,9 +303,7 @@ def timing(bench):
         seconds = _best(partial(survey.infer, stars, **settings))
         row("survey mode, 2,320 px", name, f"{len(stars) / seconds:.0f}/s", "≥ 50/s")
         full, fast = (each.infer(stars[:96], **settings) for each in (estimator, survey))
-        apart = [
-            np.abs(a.parameters - b.parameters) / a.errors for a, b in zip(full, fast, strict=True)
-        ]
+        apart = np.abs(full.parameters - fast.parameters) / full.errors
         row("survey against full path, largest of 96", name,
             f"{np.max(apart):.3f} σ", "≤ 0.1 σ")  # fmt: skip
     wide = bench.grid("atlas9_hpf_grid")

@@ -47,7 +47,7 @@ stars = [
 ]
 estimator = StellarParameterEstimator.from_emulator(emulator, random_state=0)
 results = estimator.infer(stars, velocity=(-50.0, 50.0))
-print(results[0])
+print(results)
 
 # %%
 # True and inferred parameters
@@ -55,9 +55,9 @@ print(results[0])
 # With error bars of one standard error.
 display = ParameterErrorDisplay.from_predictions(
     np.column_stack([truth, velocity]),
-    np.array([result.parameters for result in results]),
-    results[0].parameter_names,
-    y_err=np.array([result.errors for result in results]),
+    results.parameters,
+    results.parameter_names,
+    y_err=results.errors,
 ).plot()
 print(display.errors)
 plt.show()

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from skphx._domain import STELLAR_PARAMETERS, check_medium
 from skphx.flux._emulator import FluxEmulator
 from skphx.inference._estimator import StellarParameterEstimator
+from skphx.inference._observation_model import ObservationModel
 from skphx.lines._cloner import VoigtCloner
 from skphx.lines._manifold_regressor import LineManifoldRegressor
 from skphx.paper import GaussianProcessSearch, PaperCloner, PaperEmulator
@@ -31,6 +32,7 @@ def make_stellar_estimator(
     medium: Literal["air", "vacuum"] | None = None,
     normalized: bool = False,
     parameter_names: Sequence[str] | None = None,
+    observation_model: ObservationModel | None = None,
     random_state: int | np.random.RandomState | None = None,
     device: str = "cpu",
     memory: "str | Memory | None" = None,
@@ -61,6 +63,9 @@ def make_stellar_estimator(
     parameter_names : sequence of str or None
         Columns of the stellar parameters; raw spectra need a column ``"teff"`` in K. None is
         those of the grid, or ``("teff", "logg", "feh")``.
+    observation_model : ObservationModel or None
+        Settings of `infer` that are kept with the model, such as the range of velocities and the
+        resolution of the instrument.
     random_state : int, RandomState instance or None
         Seed of the search.
     device : str
@@ -152,9 +157,14 @@ def make_stellar_estimator(
             PercentileNormalizer(percentile=99),
             ContinuumNormalizer(wavelength=wavelength, degree=5, **continuum),
         )
+    settings: dict[str, Any] = {
+        "observation_model": observation_model,
+        "random_state": random_state,
+        "n_jobs": n_jobs,
+    }
     if not lines:
         emulator = FluxEmulator(wavelength, normalizer, **known)
-        return StellarParameterEstimator(emulator, random_state=random_state, n_jobs=n_jobs)
+        return StellarParameterEstimator(emulator, **settings)
     cloner = (PaperCloner if is_paper else VoigtCloner)(
         wavelength=wavelength, device=device, memory=memory, n_jobs=n_jobs, verbose=verbose
     )
@@ -163,8 +173,7 @@ def make_stellar_estimator(
     return StellarParameterEstimator(
         (PaperEmulator if is_paper else LineManifoldRegressor)(cloner, **known),
         GaussianProcessSearch(verbose=verbose) if is_paper else "gauss-newton",
-        random_state=random_state,
-        n_jobs=n_jobs,
+        **settings,
     )
 
 

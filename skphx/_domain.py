@@ -50,6 +50,12 @@ PARAMETER_UNITS = {"teff": "K", "logg": "dex(cm / s2)", "feh": "dex"}
 #: Kinematic and instrumental parameters of an observed spectrum: radial velocity, projected
 #: rotation velocity and macroturbulence in km/s, and resolution λ/FWHM.
 KINEMATIC_PARAMETERS = ("velocity", "vsini", "macroturbulence", "resolution")
+KINEMATIC_UNITS = {
+    "velocity": "km / s",
+    "vsini": "km / s",
+    "macroturbulence": "km / s",
+    "resolution": "",
+}
 
 #: The four numbers of a line: centre (Å), ln of the integrated optical depth (Å), ln of the
 #: Gaussian standard deviation and of the Lorentzian half width at half maximum (Å).

@@ -18,7 +18,9 @@ from sklearn.preprocessing import StandardScaler
 
 from skphx import FluxEmulator, PercentileNormalizer, load_model, save_model
 from skphx.cli import main
+from skphx.cli._infer import _write as write_rows
 from skphx.datasets import load_npz_grid, make_stellar_grid, save_npz_grid
+from skphx.inference import ObservationModel
 from skphx.lines import LineArchive
 from skphx.paper import read_state_dicts, save_state_dicts
 
@@ -105,6 +107,24 @@ def test_star_in_air_and_search_box(work):
     (star,) = json.loads((work / "air.json").read_text())["stars"]
     assert star["teff"] == pytest.approx(5150, abs=30)
     assert star["feh"] == pytest.approx(-0.2, abs=0.1)
+
+
+def test_settings_kept_with_the_model_are_used(work, tmp_path):
+    model = load_model(work / "model.skops")
+    model.set_params(observation_model=ObservationModel(velocity=(-20.0, 20.0)))
+    save_model(tmp_path / "kept.skops", model)
+    star = (work / "star.csv", "--medium", "vacuum", "--wavelength-unit", "nm")
+    for words, has_velocity in (((), True), (("--velocity", "0"), False)):
+        output = tmp_path / "results.json"
+        assert run("infer", tmp_path / "kept.skops", *star, "--output", output, *words) == 0
+        (row,) = json.loads(output.read_text())["stars"]
+        assert ("velocity" in row) == has_velocity
+
+
+def test_a_table_has_the_names_of_the_stars_that_have_one(tmp_path):
+    rows = [{"file": "a", "teff": 1.0}, {"file": "b", "name": "HD 1", "teff": 2.0}]
+    write_rows(tmp_path / "results.csv", rows, "model.skops")
+    assert (tmp_path / "results.csv").read_text() == "file,name,teff\na,,1.0\nb,HD 1,2.0\n"
 
 
 def test_model_is_the_estimator(work):

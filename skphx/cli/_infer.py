@@ -6,8 +6,6 @@ import io
 import json
 from pathlib import Path
 
-import numpy as np
-
 from skphx._atomic_write import write_atomically
 from skphx._domain import MEDIA
 from skphx._persistence import load_model
@@ -44,7 +42,10 @@ def add_parsers(commands):
     )
     for name in ("velocity", "vsini"):
         parser.add_argument(
-            f"--{name}", type=axis_values, default=0.0, metavar="KM/S", help="in km/s (fixed at 0)"
+            f"--{name}",
+            type=axis_values,
+            metavar="KM/S",
+            help="in km/s (default: that of the model, 0)",
         )
     parser.add_argument(
         "--continuum-degree",
@@ -110,26 +111,24 @@ def _degree(given):
 
 
 def _number_or_range(values, name):
+    if values is None:
+        return "default"
     if isinstance(values, list):
         raise ValueError(f"--{name} must be a number or a range LOW:HIGH.")
     return values
 
 
 def _bounds(given, names):
-    """Bounds of the search, shape (n_parameters, 2), NaN for parameters without bounds."""
+    """Bounds of the search by name, or None."""
     unknown = sorted({name for name, _ in given} - set(names))
     if unknown:
         raise ValueError(
             f"--bounds {unknown[0]}: the parameters of the model are {', '.join(names)}."
         )
-    if not given:
-        return None
-    box = np.full((len(names), 2), np.nan)
     for name, values in given:
         if not isinstance(values, tuple):
             raise ValueError(f"--bounds {name} must be a range LOW:HIGH.")
-        box[names.index(name)] = values
-    return box
+    return dict(given) or None
 
 
 def _write(path, rows, model):
@@ -138,7 +137,9 @@ def _write(path, rows, model):
         text = json.dumps({"model": str(Path(model).absolute()), "stars": rows}, indent=1)
     else:
         stream = io.StringIO()
-        table = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        # Only some files name their star.
+        columns = max((list(row) for row in rows), key=len)
+        table = csv.DictWriter(stream, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
         text = stream.getvalue()

@@ -8,6 +8,7 @@ what                                       where
 the estimator                              ``_estimator.py``
 `predict`: spectra on the grid's pixels    ``_predict.py``
 `infer`: observed stars                    ``_infer.py``
+one star or a list of stars                ``_star_list.py``
 settings of the forward model              ``_observation_model.py``
 bounds and priors                          ``_bounds_and_priors.py``
 flux and derivatives of any emulator       ``_emulation.py``

@@ -1,11 +1,22 @@
 """Bounds and Gaussian priors of the parameters, for each spectrum."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skphx._domain import KINEMATIC_PARAMETERS
+from skphx._domain import KINEMATIC_PARAMETERS, KINEMATIC_UNITS, PARAMETER_UNITS
+
+# Bounds that exceed the grid by less than this part of its width do so by rounding.
+_ROUNDING = 1e-9
+
+
+class _BoxesAround(np.ndarray):
+    """Boxes around known values: near the edge of a grid, all of them go beyond it."""
+
+    def __repr__(self):
+        return repr(np.asarray(self))
 
 
 def boxes_around(
@@ -29,6 +40,7 @@ def boxes_around(
     -------
     ndarray of shape (n_spectra, n_parameters, 2)
         Lower and upper bounds, NaN where there is none, for ``predict(spectra, bounds=...)``.
+        Where such a box goes beyond the grid it is cut, without a warning.
 
     Raises
     ------
@@ -48,7 +60,7 @@ def boxes_around(
     for name, half_width in half_widths.items():
         column = _column_of(name, half_width, parameter_names, "half_widths")
         boxes[:, column] = values[:, column, None] + np.array([-half_width, half_width])
-    return boxes
+    return boxes.view(_BoxesAround)
 
 
 def priors_around(
@@ -123,9 +135,10 @@ def resolve_boxes(bounds, default, n_spectra, *, grid_bounds, parameter_names):
 
     Parameters
     ----------
-    bounds : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), or None
-        Boxes given by the user; NaN and None stand for the default.
-    default : array-like of shape (n_parameters, 2), or None
+    bounds : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), mapping, None
+        Boxes given by the user: an array, or ``{"teff": (low, high)}`` with numbers or arrays of
+        shape (n_spectra,). NaN and None, and parameters without a name, stand for the default.
+    default : array-like of shape (n_parameters, 2), mapping or None
         Default box; NaN and None stand for the whole grid.
     n_spectra : int
         Number of spectra.
@@ -142,21 +155,14 @@ def resolve_boxes(bounds, default, n_spectra, *, grid_bounds, parameter_names):
     Raises
     ------
     ValueError
-        If a shape is wrong, a lower bound exceeds its upper bound, or a box and the grid do
-        not overlap.
+        If a shape or a name is wrong, a lower bound exceeds its upper bound, or a box and the
+        grid do not overlap.
     """
     boxes = np.broadcast_to(grid_bounds, (n_spectra, *grid_bounds.shape)).copy()
     for given in (default, bounds):
-        if given is None:
-            continue
-        given = np.asarray(given, dtype=np.float64)
-        if given.shape not in (grid_bounds.shape, boxes.shape):
-            raise ValueError(
-                f"bounds must have shape {grid_bounds.shape} or {boxes.shape}: lower and upper "
-                f"bound of {', '.join(parameter_names)}, for all spectra or for each; got shape "
-                f"{given.shape}."
-            )
-        boxes = np.where(np.isnan(given), boxes, given)
+        if given is not None:
+            given = _bounds_array(given, n_spectra, parameter_names)
+            boxes = np.where(np.isnan(given), boxes, given)
     wrong = boxes[..., 0] > boxes[..., 1]
     outside = (boxes[..., 0] > grid_bounds[:, 1]) | (boxes[..., 1] < grid_bounds[:, 0])
     for bad, problem in (
@@ -175,13 +181,135 @@ def resolve_boxes(bounds, default, n_spectra, *, grid_bounds, parameter_names):
     return np.clip(boxes, grid_bounds[:, :1], grid_bounds[:, 1:])
 
 
+def _bounds_array(bounds, n_spectra, parameter_names):
+    """Return bounds as an array of shape (n_parameters, 2) or (n_spectra, n_parameters, 2)."""
+    if isinstance(bounds, Mapping):
+        kinematic = sorted(set(bounds) & set(KINEMATIC_PARAMETERS) - set(parameter_names))
+        if kinematic:
+            raise ValueError(
+                f"bounds names {kinematic[0]!r}, but are bounds of the stellar parameters "
+                f"{tuple(parameter_names)}; write infer(stars, {kinematic[0]}=(low, high))."
+            )
+        return _by_name(bounds, n_spectra, parameter_names, "bounds", "(low, high)")
+    array = np.asarray(bounds, dtype=np.float64)
+    shape = (len(parameter_names), 2)
+    if array.shape not in (shape, (n_spectra, *shape)):
+        raise ValueError(
+            f"bounds must have shape {shape} or {(n_spectra, *shape)}: lower and upper "
+            f"bound of {', '.join(parameter_names)}, for all spectra or for each; got shape "
+            f"{array.shape}."
+        )
+    return array
+
+
+def _by_name(pairs, n_spectra, names, argument, meaning):
+    """Return pairs of values by parameter name as an array, NaN for other parameters.
+
+    Parameters
+    ----------
+    pairs : mapping of str to pair
+        Two numbers, or arrays of shape (n_spectra,), or None, for each name.
+    n_spectra : int
+        Number of spectra.
+    names : sequence of str
+        Names of the parameters.
+    argument, meaning : str
+        Name of the argument, and of the two values, for the messages.
+
+    Returns
+    -------
+    ndarray of shape (n_spectra, n_parameters, 2)
+        The values.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or a shape or a unit is wrong.
+    """
+    names = tuple(names)
+    resolved = np.full((n_spectra, len(names), 2), np.nan)
+    for name, pair in pairs.items():
+        if name not in names:
+            raise ValueError(f"{argument} names {name!r}, but the parameters are {names}.")
+        if not hasattr(pair, "__iter__") or len(pair) != 2:
+            raise ValueError(f"{argument}[{name!r}] must be {meaning}, got {pair!r}.")
+        for place, values in enumerate(pair):
+            values = np.nan if values is None else _without_unit(values, name, argument)
+            if np.shape(values) not in ((), (n_spectra,)):
+                raise ValueError(
+                    f"{argument}[{name!r}] must hold numbers or arrays of shape ({n_spectra},), "
+                    f"got shape {np.shape(values)}."
+                )
+            resolved[:, names.index(name), place] = values
+    return resolved
+
+
+def _without_unit(values, name, argument):
+    """Return the values of a Quantity in the unit of the parameter, and others as they are."""
+    if not hasattr(values, "unit"):
+        return values
+    from astropy.units import UnitConversionError
+
+    expected = {**PARAMETER_UNITS, **KINEMATIC_UNITS}.get(name, "")
+    # A standard deviation of log g is in dex alone.
+    for unit in (expected, "dex") if expected.startswith("dex") else (expected,):
+        try:
+            return values.to_value(unit)
+        except UnitConversionError:
+            continue
+    raise ValueError(
+        f"{argument}[{name!r}] must be in {expected or 'no unit'}, got {values.unit}; convert it, "
+        f"or give numbers."
+    )
+
+
+def warn_of_cut(bounds, n_spectra, *, grid_bounds, parameter_names):
+    """Warn once if bounds go beyond the grid, and say to what they are cut.
+
+    Bounds of :func:`boxes_around` and infinite ones are cut without a warning.
+
+    Parameters
+    ----------
+    bounds, n_spectra, grid_bounds, parameter_names
+        As in :func:`resolve_boxes`, which must have accepted the bounds.
+    """
+    if bounds is None or isinstance(bounds, _BoxesAround):
+        return
+    given = _bounds_array(bounds, n_spectra, parameter_names).reshape(-1, *grid_bounds.shape)
+    beyond = _ROUNDING * np.ptp(grid_bounds, axis=1)[:, None] * [-1.0, 1.0] + grid_bounds
+    cut = np.stack([given[..., 0] < beyond[:, 0], given[..., 1] > beyond[:, 1]], axis=2)
+    cut &= np.isfinite(given)
+    texts = []
+    for column in np.flatnonzero(cut.any(axis=(0, 2))):
+        low, high = grid_bounds[column]
+        rows = np.flatnonzero(cut[:, column].any(axis=1))
+        own = given[rows[0], column]
+        used = np.clip(np.where(np.isnan(own), [low, high], own), low, high)
+        where = ""
+        if not np.array_equal(given[:, column], np.tile(own, (len(given), 1)), equal_nan=True):
+            others = "" if len(rows) == 1 else f" (and of {len(rows) - 1} more)"
+            where = f" of spectrum {rows[0]}{others}"
+        texts.append(
+            f"{parameter_names[column]}{where} from [{own[0]:g}, {own[1]:g}] to "
+            f"[{used[0]:g}, {used[1]:g}]"
+        )
+    if texts:
+        warnings.warn(
+            f"bounds go beyond the grid and are cut: {'; '.join(texts)}. Values outside the grid "
+            f"cannot be found: give bounds within it, or use a larger grid.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def resolve_priors(priors, n_spectra, parameter_names):
     """Return one prior for each spectrum and parameter.
 
     Parameters
     ----------
-    priors : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), or None
-        Mean and standard deviation of each parameter; NaN where there is no prior.
+    priors : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), mapping, None
+        Mean and standard deviation of each parameter, NaN where there is no prior; or
+        ``{"teff": (mean, standard deviation)}`` with numbers or arrays of shape (n_spectra,).
     n_spectra : int
         Number of spectra.
     parameter_names : sequence of str
@@ -195,10 +323,14 @@ def resolve_priors(priors, n_spectra, parameter_names):
     Raises
     ------
     ValueError
-        If the shape is wrong, or a standard deviation is not positive.
+        If a shape or a name is wrong, or a standard deviation is not positive.
     """
     if priors is None:
         return None
+    if isinstance(priors, Mapping):
+        priors = _by_name(
+            priors, n_spectra, parameter_names, "priors", "(mean, standard deviation)"
+        )
     priors = np.asarray(priors, dtype=np.float64)
     shape = (len(parameter_names), 2)
     if priors.shape not in (shape, (n_spectra, *shape)):
@@ -245,25 +377,11 @@ def resolve_observed_priors(priors, n_stars, parameter_names):
     if priors is None:
         return None
     names = (*parameter_names, *KINEMATIC_PARAMETERS)
+    if isinstance(priors, Mapping):
+        return resolve_priors(priors, n_stars, names)
     resolved = np.full((n_stars, len(names), 2), np.nan)
-    if not isinstance(priors, Mapping):
-        resolved[:, : len(parameter_names)] = resolve_priors(priors, n_stars, parameter_names)
-        return resolved
-    for name, prior in priors.items():
-        if name not in names:
-            raise ValueError(f"priors names {name!r}, but the parameters are {names}.")
-        if len(prior) != 2:
-            raise ValueError(
-                f"priors[{name!r}] must be (mean, standard deviation), got {prior!r}."
-            )
-        for place, values in enumerate(prior):
-            if np.shape(values) not in ((), (n_stars,)):
-                raise ValueError(
-                    f"priors[{name!r}] must hold numbers or arrays of shape ({n_stars},), got "
-                    f"shape {np.shape(values)}."
-                )
-            resolved[:, names.index(name), place] = values
-    return resolve_priors(resolved, n_stars, names)
+    resolved[:, : len(parameter_names)] = resolve_priors(priors, n_stars, parameter_names)
+    return resolved
 
 
 def draw_points(box, n_points, random_state):

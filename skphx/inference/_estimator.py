@@ -1,8 +1,9 @@
 """StellarParameterEstimator: infer stellar parameters with the help of an emulator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,17 +21,23 @@ from skphx.inference._bounds_and_priors import (
     resolve_boxes,
     resolve_observed_priors,
     resolve_priors,
+    warn_of_cut,
 )
 from skphx.inference._compiling import compile_emulator
 from skphx.inference._infer import infer_stars
-from skphx.inference._observation_model import ObservationModel
+from skphx.inference._observation_model import ObservationModel, check_observation_model
 from skphx.inference._pixel_weights import check_sigma
 from skphx.inference._predict import Search, predict_parameters
-from skphx.inference._result import InferenceResult
+from skphx.inference._result import InferenceResult, stack_results
 from skphx.inference._sampling import PosteriorSampler
+from skphx.inference._star_list import StarsLike, list_stars
 from skphx.inference._starting_points import draw_templates
 from skphx.inference._surrogate import make_surrogate
-from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike
+
+#: Search boxes, as an array or by parameter name.
+Bounds: TypeAlias = ArrayLike | Mapping[str, tuple[ArrayLike | None, ArrayLike | None]]
+#: Gaussian priors, as an array or by parameter name.
+PriorsLike: TypeAlias = ArrayLike | Mapping[str, tuple[ArrayLike, ArrayLike]]
 
 
 class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
@@ -52,8 +59,10 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
     continuum_degree : int or None, default=3
         Degree of the polynomial that multiplies the model and is marginalised. None is no
         polynomial, not even a constant factor, for spectra in the unit of the grid.
-    bounds : array-like of shape (n_parameters, 2) or None, default=None
-        Search box; NaN or None is the whole grid. `predict` also takes a box for each spectrum.
+    bounds : array-like of shape (n_parameters, 2), mapping or None, default=None
+        Search box: an array, or ``{"teff": (low, high)}``; NaN or None is the whole grid. Bounds
+        beyond the grid are cut to it, with a warning in `fit`. `predict` and `infer` also take a
+        box for each spectrum.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial points; with an int, results are repeatable.
     n_initial_points : int, default=100
@@ -64,6 +73,9 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         lowest minimum is kept.
     n_jobs : int or None, default=None
         Number of processes.
+    observation_model : ObservationModel or None, default=None
+        Settings of `infer` that are kept with the model: velocity, rotation, resolution and
+        others. Keywords of `infer` replace single ones. None is that of a star at rest.
 
     Attributes
     ----------
@@ -121,11 +133,12 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         search: Literal["gauss-newton"] | Search = "gauss-newton",
         *,
         continuum_degree: int | None = 3,
-        bounds: ArrayLike | None = None,
+        bounds: Bounds | None = None,
         random_state: int | np.random.RandomState | None = None,
         n_initial_points: int = 100,
         n_starts: int = 2,
         n_jobs: int | None = None,
+        observation_model: ObservationModel | None = None,
     ) -> None:
         self.emulator = emulator
         self.search = search
@@ -135,6 +148,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         self.n_initial_points = n_initial_points
         self.n_starts = n_starts
         self.n_jobs = n_jobs
+        self.observation_model = observation_model
 
     @restore_on_failure
     @with_callbacks
@@ -158,6 +172,13 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         ValueError
             If a parameter of the constructor is out of its range, or the emulator refuses the
             spectra or the nodes.
+        TypeError
+            If `observation_model` is not an ObservationModel.
+
+        Warns
+        -----
+        UserWarning
+            If bounds of the constructor go beyond the grid.
         """
         self._check_settings()
         spectra, parameters = validate_data(
@@ -182,13 +203,14 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
                 f"{spectra.shape[1]}; resample the spectra to emulator.wavelength_."
             )
         self._set_emulator(emulator)
+        self._warn_of_bounds(self.bounds)
         return self
 
     def predict(
         self,
         X: ArrayLike,
-        bounds: ArrayLike | None = None,
-        priors: ArrayLike | None = None,
+        bounds: Bounds | None = None,
+        priors: PriorsLike | None = None,
         sigma: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
         """Infer the stellar parameters of spectra.
@@ -199,10 +221,12 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             Spectra at rest, on the pixels of fit, normalised or raw like the spectra of fit. They
             may differ from models by a polynomial of `continuum_degree`.
         bounds : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), optional
-            Search box of all spectra or of each, cut to the grid; NaN means the constructor's.
+            Search box of all spectra or of each, or a mapping ``{"teff": (low, high)}`` with
+            numbers or arrays of shape (n_spectra,). It is cut to the grid; NaN and None mean the
+            constructor's.
         priors : array-like of shape (n_parameters, 2) or (n_spectra, n_parameters, 2), optional
-            Mean and standard deviation of a Gaussian prior on each parameter, NaN for none.
-            Priors need `sigma`.
+            Mean and standard deviation of a Gaussian prior on each parameter, NaN for none, or a
+            mapping ``{"teff": (mean, standard deviation)}``. Priors need `sigma`.
         sigma : float or array-like of shape (n_spectra,) or (n_spectra, n_pixels), optional
             Standard errors of the flux, in the unit of `X`.
 
@@ -222,6 +246,12 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             either is given and `search` is not "gauss-newton".
         ImportError
             If scikit-optimize is not installed and `search` needs it.
+
+        Warns
+        -----
+        UserWarning
+            If `bounds` go beyond the grid; not for those of
+            :func:`~skphx.inference.boxes_around`, nor for infinite ones.
         """
         check_is_fitted(self)
         spectra = validate_data(self, X, dtype=np.float64, reset=False)
@@ -261,55 +291,22 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         # The flux of a point outside the nodes was that at the edge.
         return grid.resolve_outside(points, "clip")
 
-    @overload
     def infer(
         self,
-        stars: ObservedSpectrum | Mapping[str, Any],
+        stars: StarsLike,
         *,
-        velocity: float | tuple[float, float] = ...,
-        vsini: float | tuple[float, float] = ...,
-        macroturbulence: float | tuple[float, float] = ...,
-        resolution: float | tuple[float, float] | None = ...,
-        medium: Literal["air", "vacuum"] | None = ...,
-        continuum_degree: int | Literal["default"] | None = ...,
-        limb_darkening: float = ...,
-        bounds: ArrayLike | None = ...,
-        priors: Mapping[str, tuple[ArrayLike, ArrayLike]] | ArrayLike | None = ...,
-        n_samples: int = ...,
-    ) -> InferenceResult: ...
-
-    @overload
-    def infer(
-        self,
-        stars: Sequence[StarLike],
-        *,
-        velocity: float | tuple[float, float] = ...,
-        vsini: float | tuple[float, float] = ...,
-        macroturbulence: float | tuple[float, float] = ...,
-        resolution: float | tuple[float, float] | None = ...,
-        medium: Literal["air", "vacuum"] | None = ...,
-        continuum_degree: int | Literal["default"] | None = ...,
-        limb_darkening: float = ...,
-        bounds: ArrayLike | None = ...,
-        priors: Mapping[str, tuple[ArrayLike, ArrayLike]] | ArrayLike | None = ...,
-        n_samples: int = ...,
-    ) -> list[InferenceResult]: ...
-
-    def infer(
-        self,
-        stars: StarLike,
-        *,
-        velocity: float | tuple[float, float] = 0.0,
-        vsini: float | tuple[float, float] = 0.0,
-        macroturbulence: float | tuple[float, float] = 0.0,
-        resolution: float | tuple[float, float] | None = None,
-        medium: Literal["air", "vacuum"] | None = None,
+        observation_model: ObservationModel | None = None,
+        velocity: float | tuple[float, float] | Literal["default"] = "default",
+        vsini: float | tuple[float, float] | Literal["default"] = "default",
+        macroturbulence: float | tuple[float, float] | Literal["default"] = "default",
+        resolution: float | tuple[float, float] | Literal["default"] | None = "default",
+        medium: Literal["air", "vacuum", "default"] | None = "default",
         continuum_degree: int | Literal["default"] | None = "default",
-        limb_darkening: float = 0.6,
-        bounds: ArrayLike | None = None,
-        priors: Mapping[str, tuple[ArrayLike, ArrayLike]] | ArrayLike | None = None,
+        limb_darkening: float | Literal["default"] = "default",
+        bounds: Bounds | None = None,
+        priors: PriorsLike | None = None,
         n_samples: int = 0,
-    ) -> InferenceResult | list[InferenceResult]:
+    ) -> InferenceResult:
         """Infer parameters of observed stars on their own pixels, with errors and flags.
 
         Parameters
@@ -318,25 +315,33 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             One star is an :class:`~skphx.observing.ObservedSpectrum`, or a mapping with
             `wavelength` and `flux` and, if known, `sigma` or `ivar`, `mask`, `medium`,
             `resolution`, `line_spread`. Two-dimensional arrays have a row for each order. A list
-            is a list of stars. Within it, a star of several segments (orders, arms or exposures)
-            is a list of segments.
-        velocity, vsini, macroturbulence : float or tuple (low, high)
+            is a list of stars, and so are tuples, iterators, and arrays of objects. Within it, a
+            star of several segments (orders, arms or exposures) is a list of segments:
+            ``[[blue, red]]`` is one star. A mapping of names to stars is a list with names.
+        observation_model : ObservationModel or None
+            All settings below, from `velocity` to `limb_darkening`, in one object, in place of
+            those kept with the model. None is the `observation_model` of the constructor.
+        velocity, vsini, macroturbulence : float, tuple (low, high) or "default"
             Radial velocity, v sin i and radial-tangential macroturbulence in km/s. A number is
-            held, a parameter with a range is fitted within the range.
-        resolution : float, tuple (low, high) or None
+            held, a parameter with a range is fitted within the range. As for the other keywords,
+            ``"default"`` is the value kept with the model, which is 0 if none is kept; any other
+            value replaces it.
+        resolution : float, tuple (low, high), None or "default"
             λ/FWHM. A number is for segments that have no resolution of their own; a range is
-            fitted, one value for all segments.
-        medium : {"air", "vacuum"} or None
+            fitted, one value for all segments. None, if no value is kept.
+        medium : {"air", "vacuum", "default"} or None
             Medium of segments that have none of their own. Their wavelengths are converted to
-            the emulator's medium.
+            the emulator's medium. None, if no value is kept.
         continuum_degree : int, None or "default"
             Degree of the polynomial of each segment that multiplies the model and is
-            marginalised. None is for flux whose continuum is 1; ``"default"`` means the value of
-            the constructor.
-        limb_darkening : float
-            Linear limb-darkening coefficient, for the rotation.
+            marginalised. None is for flux whose continuum is 1. The `continuum_degree` of the
+            constructor, if no value is kept.
+        limb_darkening : float or "default"
+            Linear limb-darkening coefficient, for the rotation; 0.6, if no value is kept.
         bounds : array-like of shape (n_parameters, 2) or (n_stars, n_parameters, 2), optional
-            Search box of the stellar parameters; NaN means the constructor's.
+            Search box of the stellar parameters, or a mapping ``{"teff": (low, high)}`` with
+            numbers or arrays of shape (n_stars,). It is cut to the grid; NaN and None mean the
+            constructor's.
         priors : dict or array-like, optional
             Gaussian priors: ``{"teff": (mean, standard deviation), "velocity": ...}``, with
             numbers or arrays of shape (n_stars,); or an array as in `predict`.
@@ -345,25 +350,36 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
 
         Returns
         -------
-        InferenceResult, or list of InferenceResult
-            One for each star; a list if `stars` is a list.
+        InferenceResult
+            Of one star if `stars` is one star. Of a list of stars, also of one or none, its
+            arrays have an element for each star. Both can be iterated over and indexed.
 
         Raises
         ------
         NotFittedError
             If `fit` was not called.
+        TypeError
+            If `observation_model` is not an ObservationModel, or a star is of another type.
         ValueError
-            If a star has too few good pixels, the model does not cover them, only one medium is
-            known, or a setting is out of its range.
+            If a list of stars looks like the segments of one star: two of its spectra hardly
+            overlap in wavelength, and none is a list. If a star has too few good pixels, the
+            model does not cover them, only one medium is known, a setting is out of its range,
+            or both an `observation_model` and a keyword that it contains are given.
         ImportError
             If `n_samples` is above 0 and emcee is not installed.
+
+        Warns
+        -----
+        UserWarning
+            If `bounds` go beyond the grid; not for those of
+            :func:`~skphx.inference.boxes_around`, nor for infinite ones.
 
         Notes
         -----
         Spectra are emulated at `n_initial_points` points of the grid and compared with the star
         at all velocities. The `n_starts` best of them are the starting points of the
         minimisation. If no errors are given, they are estimated from the scatter of the
-        residuals.
+        residuals. Pixels beyond the wavelengths of the model are left out.
 
         Examples
         --------
@@ -382,12 +398,13 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         ('teff', 'logg', 'feh', 'velocity')
         >>> bool(abs(result.parameters[0] - 5000.0) < 100.0)
         True
+        >>> estimator.infer([star, star]).parameters.shape
+        (2, 3)
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", int, min_val=0)
-        if isinstance(continuum_degree, str) and continuum_degree == "default":
-            continuum_degree = self.continuum_degree
-        observation_model = ObservationModel(
+        used_model = self._combine(
+            observation_model,
             velocity=velocity,
             vsini=vsini,
             macroturbulence=macroturbulence,
@@ -396,11 +413,10 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             continuum_degree=continuum_degree,
             limb_darkening=limb_darkening,
         )
-        several = isinstance(stars, list | tuple)
-        star_list: list[StarLike] = list(stars) if isinstance(stars, list | tuple) else [stars]
-        if len(star_list) == 0:
-            return []
+        star_list, star_names, several = list_stars(stars)
         names = self.emulator_.grid_.parameter_names
+        if len(star_list) == 0:
+            return stack_results([], (*names, *used_model.free))
         boxes = self._boxes(bounds, len(star_list))
         random = check_random_state(self.random_state)
         templates = self._templates(boxes, random)
@@ -410,7 +426,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         results = infer_stars(
             self.emulator_,
             star_list,
-            observation_model,
+            used_model,
             boxes,
             resolve_observed_priors(priors, len(star_list), names),
             templates,
@@ -419,8 +435,12 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             error=self.error_,
             surrogate=self.surrogate_,
             sampler=sampler,
+            continuum_degree=self.continuum_degree,
         )
-        return results if several else results[0]
+        results = [
+            replace(result, name=name) for result, name in zip(results, star_names, strict=True)
+        ]
+        return stack_results(results) if several else results[0]
 
     @classmethod
     def from_emulator(cls, emulator: SpectralEmulator | FrozenEstimator, **settings: Any) -> Self:
@@ -449,9 +469,8 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         if not isinstance(emulator, FrozenEstimator):
             emulator = FrozenEstimator(emulator)
         estimator = cls(emulator, **settings)
-        estimator._check_settings()
-        estimator.n_features_in_ = len(emulator.wavelength_)
-        estimator._set_emulator(emulator)
+        estimator._take_emulator(emulator)
+        estimator._warn_of_bounds(estimator.bounds)
         return estimator
 
     def compile(
@@ -459,7 +478,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         *,
         resolution: float | None = None,
         wavelength: tuple[float, float] | None = None,
-        bounds: ArrayLike | None = None,
+        bounds: Bounds | None = None,
         n_between: int = 1,
         tolerance: float = 1e-4,
         n_tests: int = 64,
@@ -481,8 +500,9 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         wavelength : tuple (low, high) or None
             Range in Å, in the emulator's medium: that of the observed pixels, with margins for
             velocity and rotation. None is the whole range of the emulator.
-        bounds : array-like of shape (n_parameters, 2) or None
-            Box of parameters; NaN and None are the limits of the grid.
+        bounds : array-like of shape (n_parameters, 2), mapping or None
+            Box of parameters, an array or ``{"teff": (low, high)}``; NaN and None are the limits
+            of the grid.
         n_between : int
             Number of lattice points between two nodes of the grid on each axis.
         tolerance : float
@@ -517,9 +537,12 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             n_tests=n_tests,
             random_state=random_state,
         )
-        others = self.get_params(deep=False)
-        del others["emulator"]
-        return self.from_emulator(compiled, **others)
+        self._warn_of_bounds(bounds)
+        settings = {**self.get_params(deep=False), "emulator": FrozenEstimator(compiled)}
+        survey = type(self)(**settings)
+        # The box of the compiled emulator may cut the constructor's, without a warning.
+        survey._take_emulator(survey.emulator)
+        return survey
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -543,6 +566,13 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             check_scalar(self.continuum_degree, "continuum_degree", Integral, min_val=0)
         check_scalar(self.n_initial_points, "n_initial_points", Integral, min_val=1)
         check_scalar(self.n_starts, "n_starts", Integral, min_val=1)
+        check_observation_model(self.observation_model)
+
+    def _take_emulator(self, emulator):
+        """Use a fitted emulator as `fit` does."""
+        self._check_settings()
+        self.n_features_in_ = len(emulator.wavelength_)
+        self._set_emulator(emulator)
 
     def _set_emulator(self, emulator):
         """Keep a fitted emulator, its error model and its surrogate; check the bounds."""
@@ -560,12 +590,35 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         return draw_templates(emulator.grid_, boxes, self.n_initial_points, n_pixels, random)
 
     def _boxes(self, bounds, n_spectra):
-        """Return one search box for each spectrum."""
+        """Return one search box for each spectrum; warn if those of the call are cut."""
+        boxes = resolve_boxes(bounds, self.bounds, n_spectra, **self._limits())
+        warn_of_cut(bounds, n_spectra, **self._limits())
+        return boxes
+
+    def _warn_of_bounds(self, bounds):
+        """Warn if bounds for all spectra are cut."""
+        warn_of_cut(bounds, 1, **self._limits())
+
+    def _limits(self):
+        """Return limits and names of the parameters of the grid."""
         grid = self.emulator_.grid_
-        return resolve_boxes(
-            bounds,
-            self.bounds,
-            n_spectra,
-            grid_bounds=grid.bounds,
-            parameter_names=grid.parameter_names,
-        )
+        return {"grid_bounds": grid.bounds, "parameter_names": grid.parameter_names}
+
+    def _combine(self, observation_model, **keywords):
+        """Return the settings of a call: an object, or the kept ones with keywords in them."""
+        check_observation_model(observation_model)
+        given = {
+            name: value
+            for name, value in keywords.items()
+            if not (isinstance(value, str) and value == "default")
+        }
+        if observation_model is None:
+            kept = ObservationModel() if self.observation_model is None else self.observation_model
+            check_observation_model(kept)
+            return replace(kept, **given)
+        if given:
+            raise ValueError(
+                f"give either observation_model or {', '.join(given)}, not both; put "
+                f"{', '.join(given)} into the ObservationModel, or leave observation_model out."
+            )
+        return observation_model

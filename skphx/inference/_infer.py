@@ -1,18 +1,21 @@
 """`infer` of StellarParameterEstimator: results of observed stars on their own pixels."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 from joblib import effective_n_jobs
 
-from skphx._domain import KINEMATIC_PARAMETERS
+from skphx._domain import KINEMATIC_PARAMETERS, SPEED_OF_LIGHT
 from skphx.inference._emulator_covariance import error_of_pixels
 from skphx.inference._errors_and_flags import make_results
 from skphx.inference._likelihood import Likelihood
 from skphx.inference._minimisation import in_blocks, minimise
 from skphx.inference._pixel_weights import PixelErrors, inverse_variances, median_levels
 from skphx.inference._result import InferenceResult
+from skphx.inference._star_list import check_flat_list, naming_star
 from skphx.inference._starting_points import TemplateScan
+from skphx.observing._kernels import shift_of_velocity
 from skphx.observing._observed_spectrum import ObservedSpectrum
 
 _FEWEST_PIXELS = 10
@@ -37,6 +40,7 @@ def infer_stars(
     error=None,
     surrogate=None,
     sampler=None,
+    continuum_degree=3,
 ):
     """Fit observed stars; stars on the same pixels are fitted together.
 
@@ -64,14 +68,28 @@ def infer_stars(
         Low-rank surrogate of the emulator.
     sampler : PosteriorSampler or None
         Adds samples to each result.
+    continuum_degree : int or None
+        Degree of the continuum, if `observation_model` has ``"default"``.
 
     Returns
     -------
     list of InferenceResult
         One for each star, in their order.
+
+    Raises
+    ------
+    ValueError
+        If the stars look like segments of one star, a star has too few good pixels, or the model
+        does not cover them.
     """
+    if observation_model.continuum_degree == "default":
+        observation_model = replace(observation_model, continuum_degree=continuum_degree)
     medium = getattr(emulator, "medium", None)
-    segmented = [observation_model.segments_of(star, medium) for star in stars]
+    segmented = []
+    for number, star in enumerate(stars):
+        with naming_star(number):
+            segmented.append(observation_model.segments_of(star, medium))
+    check_flat_list(stars, segmented)
     groups = defaultdict(list)
     for number, segments in enumerate(segmented):
         groups[tuple(map(_layout, segments))].append(number)
@@ -81,15 +99,16 @@ def infer_stars(
     boxes = np.concatenate([boxes, kinematic], axis=1)
     results: dict[int, InferenceResult] = {}
     for members in groups.values():
-        fit = _GroupFit(
-            emulator,
-            {number: segmented[number] for number in members},
-            observation_model,
-            None if priors is None else priors[members],
-            templates,
-            error,
-            surrogate,
-        )
+        with naming_star(members[0]):
+            fit = _GroupFit(
+                emulator,
+                {number: segmented[number] for number in members},
+                observation_model,
+                None if priors is None else priors[members],
+                templates,
+                error,
+                surrogate,
+            )
         found = fit.results(boxes[members], n_starts, n_jobs, sampler)
         results.update(zip(members, found, strict=True))
     return [results[number] for number in range(len(stars))]
@@ -125,6 +144,7 @@ class _GroupFit:
 
     def __init__(self, emulator, stars, observation_model, priors, templates, error, surrogate):
         segments = next(iter(stars.values()))
+        limits = emulator.wavelength_[0], emulator.wavelength_[-1]
         emulator, forward, self.error = _cut(emulator, segments, observation_model, error)
         flux = _join(stars, lambda segment: segment.flux)
         good = _join(stars, lambda segment: segment.good)
@@ -135,9 +155,11 @@ class _GroupFit:
             ),
         )
         covered = good & forward.covered
-        self.uncovered = 1.0 - covered.sum(axis=1) / np.maximum(good.sum(axis=1), 1)
-        _check_pixels(stars, covered)
         kinematic = observation_model.ranges.mean(axis=1)[None]
+        shift, _ = shift_of_velocity(kinematic[0, 0])
+        rest = np.concatenate(forward.centres) * np.exp(-shift / SPEED_OF_LIGHT)
+        _check_pixels(stars, good, covered, rest, limits)
+        self.uncovered = _lost_inside(good, forward.covered, rest, limits)
         self.pixels = PixelErrors(
             good=covered,
             sigma_known=np.array(
@@ -215,15 +237,54 @@ def _join(stars, values_of):
     return np.array([np.concatenate([values_of(one) for one in star]) for star in stars.values()])
 
 
-def _check_pixels(stars, covered):
+def _check_pixels(stars, good, covered, wavelength, limits):
     """Raise if a star has too few good pixels within the model's wavelengths."""
-    for number, count in zip(stars, covered.sum(axis=1), strict=True):
-        if count < _FEWEST_PIXELS:
-            raise ValueError(
-                f"star {number} has {count} good pixels within the model's wavelengths, and a fit "
-                f"needs {_FEWEST_PIXELS}; check its mask and errors (mask=True leaves a pixel "
-                f"out), or use a model of more wavelengths."
-            )
+    for row, number in enumerate(stars):
+        count = np.count_nonzero(covered[row])
+        if count >= _FEWEST_PIXELS:
+            continue
+        own = wavelength[good[row]]
+        where = f", from {own.min():.6g} to {own.max():.6g} Å" if len(own) else ""
+        raise ValueError(
+            f"star {number} has {count} good pixels within the model's wavelengths, "
+            f"{limits[0]:.6g} to {limits[1]:.6g} Å, and a fit needs {_FEWEST_PIXELS}; it has "
+            f"{len(own)} good pixels in all{where}. Check its mask and errors (mask=True leaves a "
+            f"pixel out), or use a model of more wavelengths."
+        )
+
+
+def _lost_inside(good, covered, wavelength, limits):
+    """Return which part of the good pixels within the model's range is left out.
+
+    Pixels beyond the model's first and last wavelength are not counted: there, the spectrum is
+    wider than the model. At such an end, pixels near the end of the model are not counted either:
+    some of them are always lost to velocity and broadening.
+
+    Parameters
+    ----------
+    good : ndarray of shape (n_stars, n_pixels), bool
+        Good pixels of each star.
+    covered : ndarray of shape (n_pixels,), bool
+        Pixels that the model covers, one or more.
+    wavelength : ndarray of shape (n_pixels,)
+        Pixel centres at rest, at the middle of the velocities allowed, Å.
+    limits : tuple (low, high)
+        First and last wavelength of the model, Å.
+
+    Returns
+    -------
+    ndarray of shape (n_stars,)
+        Parts from 0 to 1.
+    """
+    counted = good & (wavelength >= limits[0]) & (wavelength <= limits[1])
+    for beyond, near_end in (
+        (wavelength < limits[0], wavelength < wavelength[covered].min()),
+        (wavelength > limits[1], wavelength > wavelength[covered].max()),
+    ):
+        wider = (good & beyond).any(axis=1)
+        counted &= ~(wider[:, None] & near_end)
+    lost = (counted & ~covered).sum(axis=1)
+    return lost / np.maximum(counted.sum(axis=1), 1)
 
 
 def _cut_long_spectra(likelihood, segments, observation_model):

@@ -6,15 +6,40 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skphx._domain import KINEMATIC_PARAMETERS
+from skphx._domain import KINEMATIC_PARAMETERS, check_medium
 from skphx.observing._forward_model import ForwardModel
 from skphx.observing._medium import to_medium
 from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike, as_segments
 
 
+def check_observation_model(observation_model: Any, name: str = "observation_model") -> None:
+    """Raise unless the value is an ObservationModel or None.
+
+    Parameters
+    ----------
+    observation_model : object
+        The value.
+    name : str
+        Name of the argument, for the message.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    if observation_model is not None and not isinstance(observation_model, ObservationModel):
+        raise TypeError(
+            f"{name} must be an ObservationModel of skphx.inference or None, got "
+            f"{type(observation_model).__name__}; write ObservationModel(velocity=..., ...)."
+        )
+
+
 @dataclass(frozen=True)
 class ObservationModel:
     """Settings of the forward model from a star to its observed pixels.
+
+    Keep them with a model, ``StellarParameterEstimator(..., observation_model=...)``, or pass
+    them to `infer` in place of its keywords.
 
     Parameters
     ----------
@@ -26,9 +51,9 @@ class ObservationModel:
         one value for all segments.
     medium : {"air", "vacuum"} or None
         Medium of segments that have none of their own.
-    continuum_degree : int or None
+    continuum_degree : int, None or "default"
         Degree of the polynomial of each segment that multiplies the model; None is no
-        polynomial.
+        polynomial, ``"default"`` is the `continuum_degree` of the estimator.
     limb_darkening : float
         Linear limb-darkening coefficient, for the rotation.
 
@@ -36,6 +61,13 @@ class ObservationModel:
     ------
     ValueError
         If a value is out of its range.
+
+    Examples
+    --------
+    >>> from skphx.inference import ObservationModel
+    >>> gaia = ObservationModel(velocity=(-300, 300), vsini=(0, 60), resolution=11_500)
+    >>> gaia.free
+    ('velocity', 'vsini')
     """
 
     velocity: float | tuple[float, float] = 0.0
@@ -43,7 +75,7 @@ class ObservationModel:
     macroturbulence: float | tuple[float, float] = 0.0
     resolution: float | tuple[float, float] | None = None
     medium: Literal["air", "vacuum"] | None = None
-    continuum_degree: int | None = 3
+    continuum_degree: int | Literal["default"] | None = "default"
     limb_darkening: float = 0.6
 
     def __post_init__(self):
@@ -61,11 +93,14 @@ class ObservationModel:
                 raise ValueError(f"{name} must be (low, high) with low < high, got {value!r}.")
             if name != "velocity" and pair.min() < 0:
                 raise ValueError(f"{name} must not be negative, got {value!r}.")
+        check_medium(self.medium)
         degree = self.continuum_degree
+        if isinstance(degree, str) and degree == "default":
+            return
         if degree is not None and not (isinstance(degree, int | np.integer) and degree >= 0):
             raise ValueError(
                 f"continuum_degree must be an integer from 0, or None for spectra whose continuum "
-                f"is 1, got {degree!r}."
+                f"is 1, or 'default', got {degree!r}."
             )
 
     @property

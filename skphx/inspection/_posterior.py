@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skphx.inference import InferenceResult
+from skphx.inference._result import one_result
 from skphx.inspection._axes import axis_label, panels, symbol, unit
 
 if TYPE_CHECKING:
@@ -116,8 +117,9 @@ class PosteriorDisplay:
         Parameters
         ----------
         result : InferenceResult
-            As from :meth:`skphx.StellarParameterEstimator.infer`. If it has no samples, they are
-            drawn from the Gaussian of its covariance. Parameters that were held are left out.
+            Of one star, as from :meth:`skphx.StellarParameterEstimator.infer`. If it has no
+            samples, they are drawn from the Gaussian of its covariance. Parameters that were held
+            are left out.
         truth : array-like of shape (n_parameters,), or None
             Values to mark, of all parameters of the result.
 
@@ -125,7 +127,13 @@ class PosteriorDisplay:
         -------
         PosteriorDisplay
             A display, not drawn.
+
+        Raises
+        ------
+        ValueError
+            If `result` is of several stars.
         """
+        result = one_result(result)
         free = np.flatnonzero(np.diag(result.covariance) > 0)
         names = [result.parameter_names[column] for column in free]
         if truth is not None:

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from skphx._domain import check_wavelength
 from skphx.inference import InferenceResult
+from skphx.inference._result import one_result
 from skphx.inspection._axes import FLUX, WAVELENGTH, panels
 from skphx.inspection._lines import in_window
 from skphx.lines._base_cloner import BaseCloner
@@ -144,7 +145,7 @@ class ResidualDisplay:
         Parameters
         ----------
         result : InferenceResult
-            As from :meth:`skphx.StellarParameterEstimator.infer`.
+            Of one star, as from :meth:`skphx.StellarParameterEstimator.infer`.
         wavelength : array-like of shape (n_segment_pixels,)
             Pixels of the segment, Å.
         segment : int
@@ -154,7 +155,13 @@ class ResidualDisplay:
         -------
         ResidualDisplay
             A display, not drawn; pixels that were not used are gaps.
+
+        Raises
+        ------
+        ValueError
+            If `result` is of several stars.
         """
+        result = one_result(result)
         model = np.asarray(result.model[segment])
         return cls(wavelength, model + result.residual[segment], model, predicted_label="model")
 

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, vstack
 
 from skphx._domain import FWHM_PER_SIGMA, KINEMATIC_PARAMETERS, SPEED_OF_LIGHT, check_wavelength
 from skphx.observing import _kernels as kernels
+from skphx.observing._model_gaps import model_gaps
 from skphx.observing._observed_spectrum import StarLike, as_segments
 from skphx.observing._resampling import interpolation_matrix, pixel_matrix
 
@@ -65,7 +66,8 @@ class ForwardModel:
         Range of model wavelengths that contribute to the covered pixels, Å.
     covered : ndarray of shape (n_pixels,), bool
         Pixels for which the model has all contributing wavelengths, within `max_velocity` and
-        the broadening. For other pixels the model is continued with its value at the end.
+        the broadening. For other pixels the model is continued with its value at the end, and
+        interpolated across a gap in its wavelengths.
 
     Raises
     ------
@@ -132,6 +134,8 @@ class ForwardModel:
         margin = reach / SPEED_OF_LIGHT
         first, last = model_wavelength[[0, -1]]
         self.covered = (low * (1 - margin) >= first) & (high * (1 + margin) <= last)
+        for start, stop in model_gaps(model_wavelength):
+            self.covered &= (high * (1 + margin) <= start) | (low * (1 - margin) >= stop)
         if not self.covered.any():
             raise ValueError(
                 f"the model must cover the pixels and {reach:.0f} km/s on either side, but it "
