@@ -11,7 +11,7 @@ from skphx._domain import KINEMATIC_PARAMETERS
 from skphx.observing._forward_model import ForwardModel
 from skphx.observing._medium import to_medium
 from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike, as_segments
-from skphx.observing._values import plain_number, speed_in_km_per_s
+from skphx.observing._units import plain_number, speed_in_km_per_s
 
 
 @dataclass(frozen=True)

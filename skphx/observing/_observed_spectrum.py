@@ -23,16 +23,13 @@ from skphx.observing._pixel_order import (
     is_descending,
 )
 from skphx.observing._resampling import pixel_edges
-from skphx.observing._values import (
-    Values,
-    errors_of_ivar,
+from skphx.observing._units import (
     flux_per_wavelength,
-    mask_of,
     plain_number,
     speed_in_km_per_s,
-    values_of,
     wavelength_in_angstrom,
 )
+from skphx.observing._values import Values, errors_of_ivar, mask_of, values_of
 
 #: λ/FWHM: a number, a function of the wavelength in Å, or one number for each pixel.
 ResolutionLike: TypeAlias = float | Callable[[NDArray[np.float64]], ArrayLike] | ArrayLike
