@@ -144,6 +144,16 @@ def test_npz_file(tmp_path):
     assert (segment.medium, segment.resolution) == ("vacuum", 21400.0)
 
 
+def test_hdf5_group(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "star.h5", "w") as file:
+        for name, values in {**STAR, "medium": "vacuum", "resolution": 2e4}.items():
+            file[name] = values
+        segment = one(file)
+    check(segment)
+    assert (segment.medium, segment.resolution) == ("vacuum", 2e4)
+
+
 def test_bunch_of_load_spectrum(tmp_path):
     path = tmp_path / "star.txt"
     np.savetxt(path, np.column_stack(list(STAR.values())), header="wavelength flux sigma")
@@ -536,6 +546,8 @@ def test_units_of_ranges(given):
         ObservationModel(vsini=3 * u.K)
     with pytest.raises(ValueError, match="resolution must be positive"):
         ObservationModel(resolution=0.0)
+    with pytest.raises(ValueError, match="a number for each pixel is given with the star"):
+        ObservationModel(resolution=np.full(N, 2e4))
 
 
 # Uncertainties and NDData
@@ -652,7 +664,7 @@ def stars(draw):
     return start + np.cumsum(steps), np.array(flux), np.array(sigma), np.array(mask)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(stars(), st.sampled_from(["nm", "um", "THz", "1 / cm", "eV"]), st.integers(0, 3))
 def test_one_star_in_all_forms(star, unit, n_padded):
     wavelength, flux, sigma, mask = star

@@ -62,6 +62,12 @@ class ObservationModel:
                 raise ValueError(
                     f"{name} must be a number, to hold it, or (low, high), to fit it, got "
                     f"{value!r}."
+                    + (
+                        " An array with a number for each pixel is given with the star: "
+                        '{..., "resolution": array}.'
+                        if name == "resolution"
+                        else ""
+                    )
                 )
             if pair.shape == (2,) and not pair[0] < pair[1]:
                 raise ValueError(f"{name} must be (low, high) with low < high, got {value!r}.")

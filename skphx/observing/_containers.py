@@ -244,9 +244,10 @@ def _nearest(name):
 
 
 def _opened(value):
-    """Return scalars that are arrays without axes, as NumPy stores them, as plain ones."""
-    if isinstance(value, np.ndarray) and value.ndim == 0 and not hasattr(value, "unit"):
-        value = value.item()
+    """Return arrays without axes, in which files keep scalars, as plain values."""
+    if getattr(value, "shape", None) == () and not hasattr(value, "unit"):
+        value = value if isinstance(value, np.generic) else value[()]
+        value = value.item() if isinstance(value, np.generic) else value
     return value.decode() if isinstance(value, bytes) else value
 
 

@@ -50,9 +50,9 @@ class ObservedSpectrum:
         energies, with their unit. Pixels whose wavelength is masked, NaN, 0 or negative are left
         out; so are pixels without flux whose wavelength is out of order, as in padded orders.
     flux : array-like, Quantity or NDData of shape (n_pixels,)
-        Flux per unit of wavelength in any unit, or counts; NaN where there is none. Flux per unit
-        of frequency (Jy) and photons, with their unit, are converted to erg s⁻¹ cm⁻² Å⁻¹. An
-        NDData may bring its own mask and uncertainty.
+        Flux per unit of wavelength in any unit, which is kept, or counts; NaN where there is
+        none. Flux per unit of frequency (Jy) and photons, with their unit, are converted to
+        erg s⁻¹ cm⁻² Å⁻¹. An NDData may bring its own mask and uncertainty.
     sigma : array-like or Quantity of shape (n_pixels,), float, uncertainty of NDData, or None
         Standard error of the flux, in the unit of the flux. Pixels with NaN, or with a value
         that is not positive, are left out. None means unknown: inference then uses the scatter
@@ -62,8 +62,8 @@ class ObservedSpectrum:
     mask : array-like of shape (n_pixels,), bool, or None
         True, or not 0, for pixels to leave out, as in :mod:`numpy.ma`.
     medium : {"air", "vacuum"} or None
-        Medium of the wavelengths. Wavelengths made of frequencies are those that give these
-        frequencies: in vacuum, unless something else is known of them.
+        Medium of the wavelengths. Frequencies become λ = c/ν, which is a wavelength in vacuum
+        unless they were computed from wavelengths in air.
     resolution : float, function, array-like of shape (n_pixels,), or None
         λ/FWHM of a Gaussian line-spread function. A number is a constant velocity width. A
         function gets the wavelengths in Å, shape (n_pixels,), and returns one value for each.
