@@ -1,6 +1,6 @@
 """StellarParameterEstimator: infer stellar parameters with the help of an emulator."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal, Self, TypeAlias
@@ -299,7 +299,11 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         velocity: float | tuple[float, float] | Literal["default"] = "default",
         vsini: float | tuple[float, float] | Literal["default"] = "default",
         macroturbulence: float | tuple[float, float] | Literal["default"] = "default",
-        resolution: float | tuple[float, float] | Literal["default"] | None = "default",
+        resolution: float
+        | tuple[float, float]
+        | Callable[[NDArray[np.float64]], ArrayLike]
+        | Literal["default"]
+        | None = "default",
         medium: Literal["air", "vacuum", "default"] | None = "default",
         continuum_degree: int | Literal["default"] | None = "default",
         limb_darkening: float | Literal["default"] = "default",
@@ -311,24 +315,26 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
 
         Parameters
         ----------
-        stars : ObservedSpectrum or mapping, or list of stars
-            One star is an :class:`~skphx.observing.ObservedSpectrum`, or a mapping with
+        stars : ObservedSpectrum, mapping, table or spectrum of specutils, or list of stars
+            One star is an :class:`~skphx.observing.ObservedSpectrum`, or a mapping or table with
             `wavelength` and `flux` and, if known, `sigma` or `ivar`, `mask`, `medium`,
-            `resolution`, `line_spread`. Two-dimensional arrays have a row for each order. A list
+            `resolution`, `line_spread`; units are converted, and other names are errors.
+            Two-dimensional arrays, and lists of arrays, have a row for each order. A list
             is a list of stars, and so are tuples, iterators, and arrays of objects. Within it, a
             star of several segments (orders, arms or exposures) is a list of segments:
             ``[[blue, red]]`` is one star. A mapping of names to stars is a list with names.
         observation_model : ObservationModel or None
             All settings below, from `velocity` to `limb_darkening`, in one object, in place of
             those kept with the model. None is the `observation_model` of the constructor.
-        velocity, vsini, macroturbulence : float, tuple (low, high) or "default"
+        velocity, vsini, macroturbulence : float, tuple (low, high), Quantity or "default"
             Radial velocity, v sin i and radial-tangential macroturbulence in km/s. A number is
             held, a parameter with a range is fitted within the range. As for the other keywords,
             ``"default"`` is the value kept with the model, which is 0 if none is kept; any other
             value replaces it.
-        resolution : float, tuple (low, high), None or "default"
-            λ/FWHM. A number is for segments that have no resolution of their own; a range is
-            fitted, one value for all segments. None, if no value is kept.
+        resolution : float, function, tuple (low, high), None or "default"
+            λ/FWHM. A number, or a function of the wavelengths in Å, is for segments that have no
+            resolution of their own; a range is fitted, one value for all segments. None, if no
+            value is kept.
         medium : {"air", "vacuum", "default"} or None
             Medium of segments that have none of their own. Their wavelengths are converted to
             the emulator's medium. None, if no value is kept.

@@ -16,7 +16,6 @@ from skphx.inference._result import InferenceResult
 from skphx.inference._star_list import check_flat_list, naming_star
 from skphx.inference._starting_points import TemplateScan
 from skphx.observing._kernels import shift_of_velocity
-from skphx.observing._observed_spectrum import ObservedSpectrum
 
 _FEWEST_PIXELS = 10
 # Starting points of longer spectra are found with about this many pixels: one window of each
@@ -92,7 +91,7 @@ def infer_stars(
     check_flat_list(stars, segmented)
     groups = defaultdict(list)
     for number, segments in enumerate(segmented):
-        groups[tuple(map(_layout, segments))].append(number)
+        groups[tuple(segment.layout for segment in segments)].append(number)
     kinematic = np.broadcast_to(
         observation_model.ranges, (len(stars), len(KINEMATIC_PARAMETERS), 2)
     )
@@ -112,21 +111,6 @@ def infer_stars(
         found = fit.results(boxes[members], n_starts, n_jobs, sampler)
         results.update(zip(members, found, strict=True))
     return [results[number] for number in range(len(stars))]
-
-
-def _layout(segment):
-    """Return what two segments must have in common to share a forward model."""
-    spread = None
-    if segment.line_spread is not None:
-        spread = tuple(
-            part.tobytes()
-            for part in (
-                segment.line_spread.data,
-                segment.line_spread.indices,
-                segment.line_spread.indptr,
-            )
-        )
-    return segment.wavelength.tobytes(), segment.resolution, segment.velocity, spread
 
 
 class _GroupFit:
@@ -302,17 +286,7 @@ def _cut_long_spectra(likelihood, segments, observation_model):
         counts = [good[where][start : start + n_kept].sum() for start in starts]
         start = starts[int(np.argmax(counts))]
         window = slice(start, start + n_kept)
-        spread = segment.line_spread
-        parts.append(
-            ObservedSpectrum(
-                segment.wavelength[window],
-                segment.flux[window],
-                medium=segment.medium,
-                resolution=segment.resolution,
-                line_spread=None if spread is None else spread[window][:, window],
-                velocity=segment.velocity,
-            )
-        )
+        parts.append(segment.part(window))
         kept.append(np.arange(where.start + start, where.start + start + n_kept))
     columns = np.concatenate(kept)
     emulator, forward, _ = _cut(likelihood.emulator, parts, observation_model, None)

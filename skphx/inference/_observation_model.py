@@ -1,15 +1,17 @@
 """Settings of the forward model: each kinematic or instrumental parameter held or fitted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS, check_medium
 from skphx.observing._forward_model import ForwardModel
 from skphx.observing._medium import to_medium
 from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike, as_segments
+from skphx.observing._units import plain_number, speed_in_km_per_s
 
 
 def check_observation_model(observation_model: Any, name: str = "observation_model") -> None:
@@ -43,12 +45,12 @@ class ObservationModel:
 
     Parameters
     ----------
-    velocity, vsini, macroturbulence : float or tuple (low, high)
+    velocity, vsini, macroturbulence : float or tuple (low, high), or Quantity
         Radial velocity, v sin i and ζ_RT in km/s: a number is held, a parameter with a range is
-        fitted within the range.
-    resolution : float, tuple (low, high) or None
-        λ/FWHM. A number is for segments that have no resolution of their own; a range is fitted,
-        one value for all segments.
+        fitted within the range. Quantities are converted.
+    resolution : float, function, tuple (low, high) or None
+        λ/FWHM. A number, or a function of the wavelengths in Å, is for segments that have no
+        resolution of their own; a range is fitted, one value for all segments.
     medium : {"air", "vacuum"} or None
         Medium of segments that have none of their own.
     continuum_degree : int, None or "default"
@@ -73,26 +75,38 @@ class ObservationModel:
     velocity: float | tuple[float, float] = 0.0
     vsini: float | tuple[float, float] = 0.0
     macroturbulence: float | tuple[float, float] = 0.0
-    resolution: float | tuple[float, float] | None = None
+    resolution: float | tuple[float, float] | Callable[[NDArray[np.float64]], ArrayLike] | None = (
+        None
+    )
     medium: Literal["air", "vacuum"] | None = None
     continuum_degree: int | Literal["default"] | None = "default"
     limb_darkening: float = 0.6
 
     def __post_init__(self):
         for name in KINEMATIC_PARAMETERS:
-            value = getattr(self, name)
-            if value is None and name == "resolution":
+            read = plain_number if name == "resolution" else speed_in_km_per_s
+            value = _held_or_range(read(name, getattr(self, name)))
+            object.__setattr__(self, name, value)
+            if name == "resolution" and (value is None or callable(value)):
                 continue
             pair = np.asarray(value, dtype=np.float64)
             if pair.shape not in ((), (2,)) or not np.isfinite(pair).all():
                 raise ValueError(
                     f"{name} must be a number, to hold it, or (low, high), to fit it, got "
                     f"{value!r}."
+                    + (
+                        " An array with a number for each pixel is given with the star: "
+                        '{..., "resolution": array}.'
+                        if name == "resolution"
+                        else ""
+                    )
                 )
             if pair.shape == (2,) and not pair[0] < pair[1]:
                 raise ValueError(f"{name} must be (low, high) with low < high, got {value!r}.")
             if name != "velocity" and pair.min() < 0:
                 raise ValueError(f"{name} must not be negative, got {value!r}.")
+            if name == "resolution" and not pair.min() > 0:
+                raise ValueError(f"resolution must be positive, λ/FWHM, got {value!r}.")
         check_medium(self.medium)
         degree = self.continuum_degree
         if isinstance(degree, str) and degree == "default":
@@ -126,7 +140,7 @@ class ObservationModel:
 
         Parameters
         ----------
-        star : ObservedSpectrum, mapping, or sequence of these
+        star : ObservedSpectrum, mapping, table, spectrum object, or sequence of these
             As `StellarParameterEstimator.infer` takes it.
         medium : {"air", "vacuum"} or None
             Medium of the emulator.
@@ -178,3 +192,10 @@ class ObservationModel:
             limb_darkening=self.limb_darkening,
             model_resolution=getattr(emulator, "resolution_", None),
         )
+
+
+def _held_or_range(value):
+    """Return a range given as an array or a list as a tuple, and other values as they are."""
+    if isinstance(value, list | np.ndarray) and np.shape(value) == (2,):
+        return tuple(float(end) for end in value)
+    return value

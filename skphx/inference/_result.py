@@ -23,8 +23,8 @@ FLAGS: dict[str, str] = {
     "unexplained; the parameters may be wrong by more than their errors",
     "featureless": "the continuum alone describes the spectrum as well, so the parameters are not "
     "determined; errors are those of the search box",
-    "outside_grid": "the best model is at an edge of the grid, and models beyond it would describe "
-    "the spectrum better; use a grid that goes further",
+    "outside_grid": "the best model is at an edge of the grid, and models beyond it would "
+    "describe the spectrum better; use a grid that goes further",
     "not_converged": "the minimisation reached its largest number of evaluations; narrow the "
     "bounds, or fit fewer parameters",
     "degenerate": "the spectrum does not determine some combination of parameters; hold one of "

@@ -7,7 +7,7 @@ air and vacuum        :func:`air_to_vacuum`, :func:`vacuum_to_air`
 radial velocity       :class:`ForwardModel`: shift in ln(wavelength)
 rotation              :class:`ForwardModel`: Gray's kernel, linear limb darkening
 macroturbulence       :class:`ForwardModel`: Gray's radial-tangential kernel
-resolution            :class:`ForwardModel`: Gaussian of constant velocity width
+resolution            :class:`ForwardModel`: Gaussian, of one width or of one for each pixel
 pixels                :class:`ForwardModel`, :func:`resample_flux`: mean flux of each pixel
 line-spread matrix    :class:`ObservedSpectrum`: multiplies the pixels
 ===================== ====================================================================

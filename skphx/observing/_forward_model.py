@@ -13,7 +13,14 @@ from skphx._domain import FWHM_PER_SIGMA, KINEMATIC_PARAMETERS, SPEED_OF_LIGHT, 
 from skphx.observing import _kernels as kernels
 from skphx.observing._model_gaps import model_gaps
 from skphx.observing._observed_spectrum import StarLike, as_segments
-from skphx.observing._resampling import interpolation_matrix, pixel_matrix
+from skphx.observing._resampling import interpolation_matrix
+from skphx.observing._unit_hint import check_overlap
+from skphx.observing._units import plain_number, speed_in_km_per_s
+from skphx.observing._varying_resolution import (
+    bins_of_variance,
+    broadened_pixel_matrix,
+    clipped_pixel_matrix,
+)
 
 # Samples per standard deviation of the narrowest line-spread function, after the convolution with
 # it. The power at the highest frequency is then below exp(-40).
@@ -32,6 +39,8 @@ class ForwardModel:
     transform, P averages, and T(θ) is the transfer function of the kinematic and instrumental
     parameters θ. Derivatives are analytic: those with respect to stellar parameters are the
     same operator applied to ∂model/∂p, and those with respect to θ have ∂T/∂θ in place of T.
+    If the resolution of a segment changes along the spectrum, T holds the narrowest of similar
+    line-spread functions, and P what is missing at each pixel.
 
     Parameters
     ----------
@@ -72,8 +81,8 @@ class ForwardModel:
     Raises
     ------
     ValueError
-        If a limit is out of range, no pixel is covered, or the model's resolution is lower than
-        that of the pixels.
+        If a limit is out of range, no pixel is covered, the model's resolution is lower than
+        that of the pixels, or the wavelengths of a segment are in another unit than Å.
 
     Notes
     -----
@@ -115,6 +124,8 @@ class ForwardModel:
     ) -> None:
         model_wavelength = check_wavelength(wavelength)
         observed = as_segments(segments)
+        max_velocity = speed_in_km_per_s("max_velocity", max_velocity)
+        max_broadening = speed_in_km_per_s("max_broadening", max_broadening)
         for name, value in (("max_velocity", max_velocity), ("max_broadening", max_broadening)):
             if not 0.0 <= value < 1e5:
                 raise ValueError(f"{name} must be 0 or more, in km/s, got {value}.")
@@ -126,7 +137,8 @@ class ForwardModel:
             0.0 if model_resolution is None else kernels.variance_of_resolution(model_resolution)
         )
         variances = self._variances(observed, resolution_range, model_resolution)
-        reach = max_velocity + max_broadening + _REACH * np.sqrt(max(variances))
+        widest = max(float(np.max(variance)) for variance in variances)
+        reach = max_velocity + max_broadening + _REACH * np.sqrt(widest)
         low, high, starts = _rest_edges(observed)
         self.segment_slices = [slice(a, b) for a, b in pairwise(starts)]
         self.n_pixels = starts[-1]
@@ -134,6 +146,9 @@ class ForwardModel:
         margin = reach / SPEED_OF_LIGHT
         first, last = model_wavelength[[0, -1]]
         self.covered = (low * (1 - margin) >= first) & (high * (1 + margin) <= last)
+        check_overlap(
+            [(low[where].min(), high[where].max()) for where in self.segment_slices], (first, last)
+        )
         for start, stop in model_gaps(model_wavelength):
             self.covered &= (high * (1 + margin) <= start) | (low * (1 - margin) >= stop)
         if not self.covered.any():
@@ -154,7 +169,8 @@ class ForwardModel:
     def _variances(self, segments, resolution_range, model_resolution):
         """Return the variance of the Gaussian to apply to each segment, km²/s².
 
-        If the resolution is free, this is the largest variance.
+        It is an array for each segment whose resolution changes along it. If the resolution is
+        free, it is the largest variance.
         """
         if resolution_range is None:
             resolutions = [segment.resolution for segment in segments]
@@ -165,13 +181,13 @@ class ForwardModel:
                     f"{resolution_range}."
                 )
             resolutions = [resolution_range[0]] * len(segments)
-        if self._model_variance > 0 and None in resolutions:
+        known = [r for r in (*resolutions, *(resolution_range or ())) if r is not None]
+        if self._model_variance > 0 and any(r is None for r in resolutions):
             raise ValueError(
                 f"the model has a resolution of {model_resolution:.6g}, so every segment must "
                 f"have one; set resolution."
             )
-        known = [r for r in (*resolutions, *(resolution_range or ())) if r is not None]
-        highest = max(known, default=0.0)
+        highest = max((float(np.max(r)) for r in known), default=0.0)
         # Resolutions that are equal up to rounding need no further convolution.
         if model_resolution is not None and highest > model_resolution * (1 + 1e-9):
             raise ValueError(
@@ -181,7 +197,7 @@ class ForwardModel:
         return [
             0.0
             if r is None
-            else max(kernels.variance_of_resolution(r) - self._model_variance, 0.0)
+            else np.maximum(kernels.variance_of_resolution(r) - self._model_variance, 0.0)
             for r in resolutions
         ]
 
@@ -215,55 +231,86 @@ class ForwardModel:
         self._velocity_step = step * SPEED_OF_LIGHT
 
     def _group_segments(self, segments, variances, low, high):
-        """Group segments of one resolution, which share transfer function and coarser steps."""
-        if self.resolution_range is None:
-            keys = [segment.resolution for segment in segments]
-            narrowest = variances
-        else:
-            keys = [None] * len(segments)
+        """Group pixels of one resolution, which share transfer function and coarser steps.
+
+        Pixels of similar resolution are a group, too, if it changes along a segment.
+        """
+        narrowest = variances
+        if self.resolution_range is not None:
             narrow = kernels.variance_of_resolution(self.resolution_range[1])
             narrowest = [max(narrow - self._model_variance, 0.0)] * len(segments)
+        smallest = min(float(np.min(variance)) for variance in narrowest)
+        self.line_width = FWHM_PER_SIGMA * np.sqrt(smallest + self._model_variance)
+        constant: dict[float, list[int]] = {}
+        changing = {}
+        for number, variance in enumerate(narrowest):
+            if np.ndim(variance) == 0:
+                constant.setdefault(float(variance), []).append(number)
+            else:
+                changing[number] = variance + self._model_variance
         self._groups: list[dict[str, Any]] = []
-        self.line_width = FWHM_PER_SIGMA * np.sqrt(min(narrowest) + self._model_variance)
-        for key in dict.fromkeys(keys):
-            members = [i for i, other in enumerate(keys) if other == key]
-            total = narrowest[members[0]] + self._model_variance
-            n_out = self._n_steps
-            if total > 0:
-                wanted = np.sqrt(total) / _SAMPLES_PER_SIGMA
-                n_wanted = self._n_steps * self._velocity_step / wanted
-                n_out = min(n_out, fft.next_fast_len(int(np.ceil(n_wanted)), real=True))
-                n_out += n_out % 2
-            n_out = min(n_out, self._n_steps)
-            step = self._step * self._n_steps / n_out
-            nodes = np.exp(self._log_start + step * np.arange(n_out))
-            rows = np.concatenate(
-                [np.arange(self.n_pixels)[self.segment_slices[i]] for i in members]
-            )
-            matrices = [self._pixels_of(segments[i], i, nodes, low, high) for i in members]
-            omega = 2.0 * np.pi * np.arange(n_out // 2 + 1)
-            omega /= self._n_steps * self._velocity_step
-            pixels = vstack(matrices, format="csr")
-            self._groups.append(
-                {
-                    "variance": variances[members[0]],
-                    "n_out": n_out,
-                    "omega": omega,
-                    "rows": rows,
-                    "pixels": pixels,
-                    "adjoint": pixels.T.tocsr(),
-                }
-            )
+        for variance, members in constant.items():
+            nodes, group = self._make_group(variance)
+            parts = []
+            for number in members:
+                where = self.segment_slices[number]
+                matrix = clipped_pixel_matrix(nodes, low[where], high[where])
+                spread = segments[number].line_spread
+                rows = np.arange(where.start, where.stop)
+                parts.append((rows, matrix if spread is None else spread @ matrix))
+            self._finish_group(group, parts)
+        for total, bin_members in bins_of_variance(changing):
+            nodes, group = self._make_group(max(total - self._model_variance, 0.0))
+            parts = []
+            for number, pixels in bin_members.items():
+                rows = self.segment_slices[number].start + pixels
+                excess = changing[number][pixels] - total
+                matrix = broadened_pixel_matrix(nodes, low[rows], high[rows], excess)
+                spread = segments[number].line_spread
+                if spread is not None:
+                    # The matrix mixes pixels of several groups, which are added up.
+                    where = self.segment_slices[number]
+                    rows = np.arange(where.start, where.stop)
+                    matrix = spread[:, pixels] @ matrix
+                parts.append((rows, matrix))
+            self._finish_group(group, parts)
 
-    def _pixels_of(self, segment, number, nodes, low, high):
-        """Return the matrix from samples to the pixels of a segment, line-spread included."""
-        where = self.segment_slices[number]
-        inside = nodes[0], nodes[-1]
-        # Pixels that the model does not cover have a row as well, of the nearest samples.
-        a = np.clip(low[where], inside[0], inside[1] * (1 - 1e-6))
-        b = np.clip(high[where], inside[0] * (1 + 1e-6), inside[1])
-        matrix = pixel_matrix(nodes, a, np.maximum(b, a * (1 + 1e-9)))
-        return matrix if segment.line_spread is None else segment.line_spread @ matrix
+    def _make_group(self, variance):
+        """Return the samples of a group in Å, and the group without its pixels.
+
+        Parameters
+        ----------
+        variance : float
+            Variance of the group's Gaussian, km²/s².
+        """
+        total = variance + self._model_variance
+        n_out = self._n_steps
+        if total > 0:
+            wanted = np.sqrt(total) / _SAMPLES_PER_SIGMA
+            n_wanted = self._n_steps * self._velocity_step / wanted
+            n_out = min(n_out, fft.next_fast_len(int(np.ceil(n_wanted)), real=True))
+            n_out += n_out % 2
+        n_out = min(n_out, self._n_steps)
+        step = self._step * self._n_steps / n_out
+        omega = 2.0 * np.pi * np.arange(n_out // 2 + 1)
+        omega /= self._n_steps * self._velocity_step
+        nodes = np.exp(self._log_start + step * np.arange(n_out))
+        return nodes, {"variance": variance, "n_out": n_out, "omega": omega}
+
+    def _finish_group(self, group, parts):
+        """Add the pixels of a group, and keep the group.
+
+        Parameters
+        ----------
+        group : dict
+            From `_make_group`.
+        parts : list of tuple (rows, matrix)
+            Numbers of the pixels of each segment, and the matrix from samples to them.
+        """
+        pixels = vstack([matrix for _, matrix in parts], format="csr")
+        group["rows"] = np.concatenate([rows for rows, _ in parts])
+        group["pixels"], group["adjoint"] = pixels, pixels.T.tocsr()
+        self._groups.append(group)
 
     def observe(
         self,
@@ -290,14 +337,18 @@ class ForwardModel:
             Mean flux of each pixel, segment after segment.
         """
         kinematics = np.empty((len(flux), len(KINEMATIC_PARAMETERS)))
-        for column, value in enumerate((velocity, vsini, macroturbulence, resolution)):
-            kinematics[:, column] = np.nan if value is None else value
+        given = (velocity, vsini, macroturbulence, resolution)
+        for column, (name, value) in enumerate(zip(KINEMATIC_PARAMETERS, given, strict=True)):
+            read = plain_number if name == "resolution" else speed_in_km_per_s
+            kinematics[:, column] = np.nan if value is None else read(name, value)
         return self.observe_with_derivatives(flux, None, kinematics, ())[0]
 
     def samples(
         self, flux: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return model spectra at the first segment's resolution, not averaged over pixels.
+
+        The resolution must be one number.
 
         Parameters
         ----------
@@ -379,7 +430,7 @@ class ForwardModel:
         spectrum = fft.rfft(np.ascontiguousarray(on_steps.T), axis=1)
         spectrum = spectrum.reshape(n_spectra, n_curves, -1)
         by = () if flux_jacobian is None else by
-        out = np.empty((n_spectra, n_curves + len(by), self.n_pixels))
+        out = np.zeros((n_spectra, n_curves + len(by), self.n_pixels))
         for group in self._groups:
             n_out = group["n_out"]
             part = spectrum[:, :, : n_out // 2 + 1]
@@ -391,7 +442,8 @@ class ForwardModel:
             curve = fft.irfft(stack, n=n_out, axis=2, overwrite_x=True)
             curve *= n_out / self._n_steps
             pixels = group["pixels"] @ curve.reshape(-1, n_out).T
-            out[:, :, group["rows"]] = pixels.T.reshape(n_spectra, -1, len(group["rows"]))
+            # A line-spread matrix may mix pixels of several groups.
+            out[:, :, group["rows"]] += pixels.T.reshape(n_spectra, -1, len(group["rows"]))
         return out[:, 0], (None if flux_jacobian is None else out[:, 1:])
 
     def adjoint(

@@ -51,17 +51,22 @@ def interpolation_matrix(nodes, targets):
     n_neighbours = min(_N_NEIGHBOURS, len(nodes))
     cell = np.searchsorted(nodes, targets, side="right") - 1
     first = np.clip(cell - (n_neighbours // 2 - 1), 0, len(nodes) - n_neighbours)
-    columns = first[:, None] + np.arange(n_neighbours)
+    columns = first + np.arange(n_neighbours)[:, None]
     # Differences in units of the local step: their products do not overflow or underflow.
-    step = (nodes[columns[:, -1]] - nodes[columns[:, 0]]) / max(n_neighbours - 1, 1)
-    at = (nodes[columns] - targets[:, None]) / np.where(step > 0, step, 1.0)[:, None]
+    step = (nodes[columns[-1]] - nodes[columns[0]]) / max(n_neighbours - 1, 1)
+    at = (nodes[columns] - targets) / np.where(step > 0, step, 1.0)
     weights = np.ones(columns.shape)
     for place in range(n_neighbours):
+        divisor = np.ones(len(targets))
         for other in range(n_neighbours):
             if other != place:
-                weights[:, place] *= at[:, other] / (at[:, other] - at[:, place])
+                weights[place] *= at[other]
+                divisor *= at[other] - at[place]
+        weights[place] /= divisor
     indptr = np.arange(len(targets) + 1) * n_neighbours
-    return csr_array((weights.ravel(), columns.ravel(), indptr), shape=(len(targets), len(nodes)))
+    return csr_array(
+        (weights.T.ravel(), columns.T.ravel(), indptr), shape=(len(targets), len(nodes))
+    )
 
 
 def pixel_matrix(nodes, low, high):
