@@ -15,17 +15,16 @@ depth      1       at the centre of the line, in units of the continuum, for the
 ========== ======= ==============================================================
 """
 
-import gzip
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skphx._domain import check_medium
+from skphx._domain import check_file, check_medium
+from skphx._paths import open_text
 
 if TYPE_CHECKING:
     import pandas
@@ -191,7 +190,7 @@ def read_vald(path: str | os.PathLike[str]) -> LineList:
     ----------
     path : path
         File of "extract stellar", "extract all" or "extract element", in the short or the long
-        format, plain or compressed (``.gz``).
+        format, plain or compressed with gzip, bzip2 or xz.
 
     Returns
     -------
@@ -200,8 +199,11 @@ def read_vald(path: str | os.PathLike[str]) -> LineList:
 
     Raises
     ------
+    FileNotFoundError
+        If the file does not exist.
     ValueError
-        If the file has no VALD header, or a row has the wrong number of columns.
+        If the file has no VALD header, is compressed and damaged, or a row has the wrong number
+        of columns.
 
     Notes
     -----
@@ -229,12 +231,11 @@ def read_vald(path: str | os.PathLike[str]) -> LineList:
     >>> line_list, line_list.species
     (LineList of 1 transitions, 8498.02 to 8498.02 Å (air), array(['Ca II'], dtype='<U5'))
     """
-    path = Path(path)
-    opened = gzip.open if path.suffix == ".gz" else open
+    path = check_file(path)
     kind: str | None = None
     medium: Literal["air", "vacuum"]
     rows = []
-    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
+    with open_text(path, errors="replace") as file:
         for number, text in enumerate(file, start=1):
             if kind is None:
                 header = _HEADER.search(text)

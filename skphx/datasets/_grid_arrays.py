@@ -10,6 +10,7 @@ teff, logg, feh         (n_spectra,)         K, dex(cm s⁻²), dex
 any other name          (n_spectra,)         another parameter, such as alpha
 medium                  ()                   "air" or "vacuum"; optional
 flux_unit               ()                   in the notation of astropy; optional
+wavelength_unit         ()                   the same; Å if it is not there
 provenance              ()                   JSON: source of the grid; optional
 ======================  ===================  ============================================
 
@@ -21,15 +22,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
-from skphx._domain import PARAMETER_UNITS, STELLAR_PARAMETERS, check_medium, check_wavelength
+from skphx._domain import (
+    PARAMETER_UNITS,
+    STELLAR_PARAMETERS,
+    check_medium,
+    check_wavelength,
+    plain_wavelength,
+)
+from skphx._input_parameters import parameter_columns
+from skphx._plain import MASKED_FLUX, refuse_masked
+from skphx.datasets._flux_units import flux_per_wavelength, split_unit
 from skphx.datasets._medium import Medium, agreed_medium
-from skphx.datasets._reading import check_dtype
+from skphx.datasets._reading import check_dtype, check_spectrum
+from skphx.datasets._spectrum_objects import unpack_spectra
 
 FLUX_NAMES = ("flux", "flux_1e4")
-RESERVED = ("wavelength", "medium", "flux_unit", "provenance", *FLUX_NAMES)
+_TEXTS = ("medium", "flux_unit", "wavelength_unit", "provenance")
+RESERVED = ("wavelength", *_TEXTS, *FLUX_NAMES)
 
 _DESCR = """Grid of stellar spectra from {name}
 {rule}
@@ -41,31 +52,38 @@ Unit of the flux: {unit}.
 
 
 def grid_from_arrays(
-    spectra: ArrayLike,
-    parameters: ArrayLike,
-    wavelength: ArrayLike,
+    spectra: Any,
+    parameters: Any,
+    wavelength: Any = None,
     *,
     medium: Medium,
     parameter_names: Sequence[str] = STELLAR_PARAMETERS,
-    flux_unit: str | None = None,
+    flux_unit: Any = None,
     name: str = "arrays",
 ) -> Bunch:
     """Make a grid from arrays in memory, with the same checks as for files.
 
     Parameters
     ----------
-    spectra : array-like of shape (n_spectra, n_pixels)
-        Flux, one spectrum per row.
-    parameters : array-like of shape (n_spectra, n_parameters)
-        Stellar parameters of each spectrum.
-    wavelength : array-like or Quantity of shape (n_pixels,)
-        Pixel centres in Å, strictly increasing.
+    spectra : array-like or Quantity of shape (n_spectra, n_pixels), or objects
+        Flux, one spectrum per row, finite and not negative. Flux per unit frequency, such as Jy,
+        and photon fluxes are converted to erg s⁻¹ cm⁻² cm⁻¹, flux per unit wavelength keeps its
+        unit. Objects are a Spectrum or SpectrumCollection of specutils or an NDData of astropy,
+        or a list of these.
+    parameters : array-like or table of shape (n_spectra, n_parameters)
+        Stellar parameters of each spectrum. The columns of a DataFrame, a Table of astropy, a
+        structured array or a dict are found by their names, in any order. Columns that are
+        Quantities are converted to K, dex(cm s⁻²), dex and km/s.
+    wavelength : array-like or Quantity of shape (n_pixels,), or None
+        Pixel centres in Å, strictly increasing. None is the axis of objects that have one; if
+        both are given, they must be the same.
     medium : {"air", "vacuum"}
         Medium of the wavelengths.
     parameter_names : sequence of str
         Names of the columns, including "teff", "logg" and "feh".
-    flux_unit : str or None
-        Unit of the flux, in the notation of astropy.
+    flux_unit : str, astropy unit or None
+        Unit of the flux, in the notation of astropy. Spectra with a unit of their own are
+        converted to this one.
     name : str
         Name of the grid in its description.
 
@@ -78,7 +96,8 @@ def grid_from_arrays(
     Raises
     ------
     ValueError
-        If an argument is not valid, or the arguments do not agree.
+        If an argument is not valid, a pixel is masked, not finite or negative, a unit cannot be
+        converted, or the arguments do not agree.
 
     Examples
     --------
@@ -96,27 +115,63 @@ def grid_from_arrays(
     ValueError: grid.parameters must have shape (2, 3), one row per spectrum ...
     """
     check_medium(medium, required=True)
-    wavelength = check_wavelength(wavelength)
+    spectra, own = unpack_spectra(spectra)
+    wavelength = _agreed_wavelength(wavelength, own)
+    if np.shape(spectra)[-1:] == wavelength.shape:
+        spectra, flux_unit = split_unit(spectra, flux_unit, wavelength, "spectra")
+    names = tuple(parameter_names)
+    parameters, units = parameter_columns(parameters, names, "parameters")
     grid: dict[str, Any] = {
-        "spectra": np.asarray(spectra),
+        "spectra": _as_flux(spectra),
         "parameters": np.asarray(parameters),
-        "parameter_names": tuple(parameter_names),
+        "parameter_names": names,
         "wavelength": wavelength,
         "medium": medium,
         "units": {"spectra": flux_unit},
     }
     arrays_of_grid(grid)
-    if not np.isfinite(grid["parameters"]).all():
-        raise ValueError("parameters must be finite, got NaN or infinity; remove those spectra.")
-    return as_grid(
+    made = as_grid(
         name=name,
         spectra=grid["spectra"],
         parameters=grid["parameters"].astype(np.float64),
-        names=grid["parameter_names"],
+        names=names,
         wavelength=wavelength,
         medium=medium,
         unit=flux_unit,
     )
+    made.units |= units
+    return made
+
+
+def _agreed_wavelength(given, own):
+    """Return wavelengths in Å, given by the user or found in the spectra."""
+    if given is None and own is None:
+        raise ValueError("wavelength must be given: pass the wavelengths of the pixels in Å.")
+    wavelength = check_wavelength(own if given is None else given)
+    if own is not None and (
+        len(own) != len(wavelength) or not np.allclose(own, wavelength, rtol=1e-9, atol=0)
+    ):
+        raise ValueError(
+            f"wavelength differs from the axis of the spectra, {len(own)} pixels from "
+            f"{own[0]:.10g} to {own[-1]:.10g} Å; leave wavelength out."
+        )
+    return wavelength
+
+
+def _as_flux(spectra):
+    """Return flux as an array of float64 or float32 in the byte order of this computer."""
+    try:
+        spectra = np.asarray(spectra)
+    except ValueError as error:
+        raise ValueError(
+            f"spectra must be an array of shape (n_spectra, n_pixels), all spectra with the same "
+            f"pixels: {error}."
+        ) from error
+    if spectra.dtype.kind in "iu":
+        return spectra.astype(np.float64)
+    if spectra.dtype.kind == "f" and spectra.dtype not in (np.float64, np.float32):
+        return spectra.astype(np.float32 if spectra.dtype.itemsize == 4 else np.float64)
+    return spectra
 
 
 def as_grid(*, name, spectra, parameters, names, wavelength, medium, unit, provenance=None):
@@ -173,6 +228,8 @@ def arrays_of_grid(grid):
             f"returns it."
         )
     check_medium(grid["medium"], required=True)
+    refuse_masked(grid["spectra"], "grid.spectra", what="flux", remedy=MASKED_FLUX)
+    refuse_masked(grid["parameters"], "grid.parameters")
     spectra, parameters = np.asarray(grid["spectra"]), np.asarray(grid["parameters"])
     wavelength = check_wavelength(grid["wavelength"], name="grid.wavelength")
     names = list(grid["parameter_names"])
@@ -197,6 +254,9 @@ def arrays_of_grid(grid):
             f"grid.parameter_names must hold each of {list(STELLAR_PARAMETERS)} once, and no name "
             f"twice or of {list(RESERVED)}, got {names}."
         )
+    if not np.isfinite(parameters).all():
+        raise ValueError("parameters must be finite, got NaN or infinity; remove those spectra.")
+    _check_rows(wavelength, spectra, "grid.spectra")
     columns = dict(zip(names, parameters.T, strict=True))
     columns |= {"wavelength": wavelength, "flux": spectra, "medium": np.array(grid["medium"])}
     unit = grid.get("units", {}).get("spectra")
@@ -241,13 +301,17 @@ def grid_of_named(arrays, name, medium, wavelength_range, dtype):
                 f"{sorted(arrays)}. A grid needs wavelength, flux or flux_1e4, and "
                 f"{', '.join(STELLAR_PARAMETERS)} with one value per spectrum."
             )
-    wavelength = check_wavelength(arrays["wavelength"], name=f"wavelength of {name}")
+    wavelength = check_wavelength(_wavelength_of(arrays, name), name=f"wavelength of {name}")
     stored = flux_of(arrays, name, len(wavelength))
     keep = pixels_in(wavelength, wavelength_range, name)
     spectra = stored[:, keep].astype(dtype)
     if "flux" not in arrays:
         spectra /= 10_000
     names = parameter_names_of(arrays, len(spectra), name)
+    _check_rows(wavelength[keep], spectra, name)
+    unit = str(arrays["flux_unit"]) if "flux_unit" in arrays else None
+    flux, unit = flux_per_wavelength(spectra, unit, wavelength[keep], name)
+    spectra = flux.astype(dtype, copy=False)
     return as_grid(
         name=name,
         spectra=spectra,
@@ -255,9 +319,35 @@ def grid_of_named(arrays, name, medium, wavelength_range, dtype):
         names=names,
         wavelength=wavelength[keep],
         medium=agreed_medium(name, str(arrays["medium"]) if "medium" in arrays else None, medium),
-        unit=str(arrays["flux_unit"]) if "flux_unit" in arrays else None,
+        unit=unit,
         provenance=provenance_of(arrays, name),
     )
+
+
+def _wavelength_of(arrays, name):
+    """Return the wavelengths of a file, with their unit if the file states it."""
+    unit = str(arrays["wavelength_unit"]) if "wavelength_unit" in arrays else ""
+    if unit in ("", "Angstrom"):
+        return arrays["wavelength"]
+    from astropy import units
+
+    try:
+        return arrays["wavelength"] * units.Unit(unit)
+    except ValueError as error:
+        raise ValueError(
+            f"wavelength_unit of {name} is {unit!r}, which is no unit of astropy; write Angstrom."
+        ) from error
+
+
+def _check_rows(wavelength, spectra, name):
+    """Raise unless all spectra are finite, not negative, and not zero everywhere."""
+    for row, flux in enumerate(spectra):
+        try:
+            check_spectrum(wavelength, flux, absolute=False)
+        except ValueError as error:
+            raise ValueError(
+                f"spectrum {row} of {name}: {error}; remove this spectrum, or give its flux."
+            ) from error
 
 
 def provenance_of(arrays, name):
@@ -297,6 +387,7 @@ def pixels_in(wavelength, wavelength_range, name):
     """Return the slice of the pixels inside the range."""
     if wavelength_range is None:
         return slice(None)
+    wavelength_range = plain_wavelength(wavelength_range, "wavelength_range")
     try:
         start, stop = (float(edge) for edge in wavelength_range)
     except (TypeError, ValueError):
