@@ -107,19 +107,24 @@ def find_file(folder: Path, name: str) -> Path | None:
 
 
 @contextmanager
-def explain_damage() -> Iterator[None]:
+def explain_damage(name: str = "it") -> Iterator[None]:
     """Turn the errors of damaged compressed files into a ValueError that says so."""
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise ValueError(f"it is compressed, and damaged or cut short ({error})") from error
+        raise ValueError(f"{name} is compressed, and damaged or cut short ({error})") from error
 
 
 @contextmanager
 def open_text(
-    path: Path, *, encoding: str = "utf-8", errors: str = "strict", newline: str | None = None
+    path: Path,
+    *,
+    name: str = "it",
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    newline: str | None = None,
 ) -> Iterator[Any]:
-    """Open a text file, which may be compressed.
+    """Open a text file, which may be compressed; messages of errors begin with `name`.
 
     Raises
     ------
@@ -128,7 +133,7 @@ def open_text(
     """
     opened = _opener_of(path) or open
     with (
-        explain_damage(),
+        explain_damage(name),
         opened(path, "rt", encoding=encoding, errors=errors, newline=newline) as file,
     ):
         yield file

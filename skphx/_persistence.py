@@ -228,7 +228,7 @@ def _plain(value, name):
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Memory):
-        return value.location
+        return None if value.location is None else os.fspath(value.location)
     if unit_of(value) is not None:
         return _without_unit(value, name)
     if isinstance(value, np.ma.MaskedArray):

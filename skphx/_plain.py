@@ -138,6 +138,9 @@ def in_unit(values: Any, unit: Any, name: str, *, equivalencies: Any = ()) -> np
     from astropy import units
 
     quantity = as_quantity(values, name)
+    if isinstance(values, list | tuple):
+        # Each by itself: 8505 Å are not exactly 850.5 nm.
+        return np.array([in_unit(one, unit, name, equivalencies=equivalencies) for one in values])
     try:
         return np.asarray(quantity.to_value(unit, equivalencies))
     except units.UnitConversionError as error:

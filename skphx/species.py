@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skphx._domain import check_file, check_medium
+from skphx._domain import check_file, check_medium, plain_wavelength
 from skphx._paths import open_text
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class LineList:
 
     def __post_init__(self) -> None:
         check_medium(self.medium, required=True)
+        object.__setattr__(self, "wavelength", plain_wavelength(self.wavelength))
         order = np.argsort(self.wavelength, kind="stable")
         for name in ("wavelength", "species", "excitation", "log_gf", "depth"):
             column = np.asarray(getattr(self, name))
@@ -235,7 +236,7 @@ def read_vald(path: str | os.PathLike[str]) -> LineList:
     kind: str | None = None
     medium: Literal["air", "vacuum"]
     rows = []
-    with open_text(path, errors="replace") as file:
+    with open_text(path, name=path.name, errors="replace") as file:
         for number, text in enumerate(file, start=1):
             if kind is None:
                 header = _HEADER.search(text)
@@ -330,7 +331,8 @@ def identify_lines(
     ValueError: medium must be 'air' or 'vacuum', got 'ether'.
     """
     check_medium(medium, required=True)
-    center = np.asarray(center, dtype=np.float64)
+    center = np.asarray(plain_wavelength(center, "center"), dtype=np.float64)
+    tolerance = plain_wavelength(tolerance, "tolerance")
     if center.ndim != 1 or not np.isfinite(center).all():
         raise ValueError(
             f"center must hold finite wavelengths in Å, shape (n_lines,), got shape "

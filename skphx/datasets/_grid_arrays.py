@@ -32,7 +32,7 @@ from skphx._domain import (
     plain_wavelength,
 )
 from skphx._input_parameters import parameter_columns
-from skphx._plain import MASKED_FLUX, refuse_masked
+from skphx._plain import MASKED_FLUX, refuse_masked, unit_of
 from skphx.datasets._flux_units import flux_per_wavelength, split_unit
 from skphx.datasets._medium import Medium, agreed_medium
 from skphx.datasets._reading import check_dtype, check_spectrum
@@ -116,6 +116,8 @@ def grid_from_arrays(
     """
     check_medium(medium, required=True)
     spectra, own = unpack_spectra(spectra)
+    if unit_of(spectra) is None:
+        spectra = _as_flux(spectra)
     wavelength = _agreed_wavelength(wavelength, own)
     if np.shape(spectra)[-1:] == wavelength.shape:
         spectra, flux_unit = split_unit(spectra, flux_unit, wavelength, "spectra")

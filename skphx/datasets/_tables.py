@@ -169,7 +169,7 @@ def _texts_of(table):
 
 def _read_rows(table):
     """Read the rows of a file: dicts with the name of the file, and numbers."""
-    with open_text(table, newline="", encoding="utf-8-sig") as file:
+    with open_text(table, name=table.name, newline="", encoding="utf-8-sig") as file:
         text = file.read()
     if text.startswith("# %ECSV"):
         from astropy.table import Table

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS
+from skphx._input_parameters import plain_parameters
 
 
 def boxes_around(
@@ -98,6 +99,7 @@ def priors_around(
 
 def _check_values(values, parameter_names, argument):
     """Return an array of one row for each spectrum and one column for each parameter."""
+    values = plain_parameters(values, parameter_names, argument)
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(parameter_names):
         raise ValueError(
