@@ -402,8 +402,11 @@ def test_units_in_files(tmp_path):
         file["wavelength"][:] = WAVELENGTH / 10
         file["wavelength"].attrs["unit"] = "nm"
         file["flux"].attrs["units"] = "Jy"
+        file["teff"][:] = file["teff"][:] / 1e3
+        file["teff"].attrs["unit"] = "kK"
     again = load_hdf5_grid(tmp_path / "g.h5", wavelength_range=(850.2 * u.nm, 8504 * u.AA))
     np.testing.assert_allclose(again.wavelength, WAVELENGTH[4:9])
+    np.testing.assert_allclose(again.parameters, grid.parameters)
     expected = (grid.spectra * u.Jy).to(
         u.Unit("erg/(s cm2 cm)"), u.spectral_density(WAVELENGTH * u.AA)
     )

@@ -236,6 +236,11 @@ def test_wavelengths(wavelength):
 def test_wavelengths_that_are_refused():
     with pytest.raises(ValueError, match="wavelength must have a unit of length, got K"):
         grid_of(wavelength=WAVELENGTH * u.K)
+    for unit in (u.um, u.km, u.fm):
+        with pytest.raises(ValueError, match=rf"its unit {unit}, which is no light of stars"):
+            grid_of(wavelength=WAVELENGTH * unit)
+    # Plain numbers may be any axis.
+    np.testing.assert_array_equal(grid_of(wavelength=[1, 2, 3, 4, 5]).wavelength, np.arange(1, 6))
     with pytest.raises(ValueError, match="wavelength must be given"):
         grid_of(wavelength=None)
 

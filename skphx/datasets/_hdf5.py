@@ -16,6 +16,7 @@ from sklearn.utils import Bunch
 
 from skphx._atomic_write import write_atomically
 from skphx._domain import check_file
+from skphx._input_parameters import parameter_value
 from skphx._paths import as_path, whole_file
 from skphx.datasets._grid_arrays import FLUX_NAMES, arrays_of_grid, grid_of_named
 from skphx.datasets._medium import Medium
@@ -39,8 +40,8 @@ def load_hdf5_grid(
     path : path
         File, which may be compressed, with data sets `wavelength`, `flux` (or `flux_1e4`),
         `teff`, `logg`, `feh` and other parameters, and attributes `medium` and `flux_unit`. A
-        unit of the wavelengths or the flux may also be the attribute ``unit`` or ``units`` of
-        the data set.
+        unit of wavelength, flux or teff may also be the attribute ``unit`` or ``units`` of the
+        data set.
     medium : {"air", "vacuum"} or None
         Medium of the wavelengths; needed if the file does not state it, and an error if the file
         states another one.
@@ -155,6 +156,10 @@ def _add(arrays, name, node, file_name):
     unit = node.attrs.get("unit", node.attrs.get("units"))
     if unit is not None and name in ("wavelength", *FLUX_NAMES):
         arrays["wavelength_unit" if name == "wavelength" else "flux_unit"] = _text(unit)
+    elif unit is not None and name == "teff":
+        from astropy.units import Unit
+
+        arrays[name] = parameter_value(arrays[name] * Unit(_text(unit)), name)
 
 
 def _text(attribute):
