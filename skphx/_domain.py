@@ -25,6 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
+from skphx._paths import as_path
+from skphx._plain import in_unit, refuse_masked, unit_of
+
 #: Speed of light in km/s, and in Å/s.
 SPEED_OF_LIGHT = constants.c / 1e3
 SPEED_OF_LIGHT_ANGSTROM = constants.c * 1e10
@@ -104,7 +107,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     path : path
-        Path of a file.
+        Path of a file; ``~`` is the home folder.
 
     Returns
     -------
@@ -124,7 +127,9 @@ def check_file(path: str | os.PathLike[str]) -> Path:
         ...
     FileNotFoundError: There is no file absent.npz: check the path.
     """
-    path = Path(path)
+    path = as_path(path)
+    if path.is_dir():
+        raise FileNotFoundError(f"There is no file {path}: it is a folder; check the path.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}: check the path.")
     return path
@@ -139,8 +144,9 @@ def check_wavelength(
     ----------
     wavelength : array-like or Quantity of shape (n_pixels,), tuple (start, stop), or None
         Pixel centres in Å, strictly increasing and positive. A tuple of two numbers means
-        `n_pixels` evenly spaced pixels from start to stop, both included. A Quantity in any
-        unit of length is converted. None numbers the pixels 1, 2, ... n_pixels.
+        `n_pixels` evenly spaced pixels from start to stop, both included. Quantities and columns
+        of astropy in any unit of length are converted. None numbers the pixels 1, 2, ...
+        n_pixels.
     n_pixels : int or None
         Number of pixels of the spectra; None skips the check of the length.
     name : str
@@ -154,7 +160,7 @@ def check_wavelength(
     Raises
     ------
     ValueError
-        If the length, the order, the sign or the unit is wrong.
+        If the length, the order, the sign or the unit is wrong, or an element is masked.
 
     Examples
     --------
@@ -170,8 +176,7 @@ def check_wavelength(
         if n_pixels is None:
             raise ValueError(f"{name} must be given: pass the wavelengths of the pixels in Å.")
         return np.arange(1.0, n_pixels + 1.0)
-    if hasattr(wavelength, "unit"):
-        wavelength = _quantity_to_angstrom(wavelength, name)
+    wavelength = plain_wavelength(wavelength, name)
     if isinstance(wavelength, tuple) and len(wavelength) == 2:
         if n_pixels is None:
             raise ValueError(
@@ -215,17 +220,37 @@ def check_wavelength(
     return wavelength
 
 
-def _quantity_to_angstrom(wavelength, name):
-    """Convert an astropy Quantity of length to plain Å."""
-    from astropy import units
+def plain_wavelength(wavelength: Any, name: str = "wavelength") -> Any:
+    """Return wavelengths without their unit, in Å; a tuple stays a tuple.
 
-    try:
-        return wavelength.to_value(units.AA)
-    except units.UnitConversionError as error:
+    Parameters
+    ----------
+    wavelength : object
+        Wavelengths as the user gave them: plain numbers in Å, or in a unit of length.
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    object
+        The same, if there is no unit; otherwise an ndarray or a tuple of numbers in Å.
+
+    Raises
+    ------
+    ValueError
+        If the unit is not one of length, or an element is masked.
+    """
+    refuse_masked(wavelength, name, remedy="remove these pixels from wavelength and flux")
+    unit = unit_of(wavelength)
+    if unit is None:
+        return wavelength
+    if not unit.is_equivalent("Angstrom"):
         raise ValueError(
-            f"{name} must have a unit of length, got {wavelength.unit}; "
-            f"convert the wavelengths to a length, for instance to Angstrom."
-        ) from error
+            f"{name} must have a unit of length, got {unit}; convert the wavelengths to a "
+            f"length, for instance to Angstrom."
+        )
+    numbers = in_unit(wavelength, "Angstrom", name)
+    return tuple(numbers.tolist()) if isinstance(wavelength, tuple) else numbers
 
 
 def check_teff(teff: Any, n_spectra: int) -> NDArray[np.float64]:
@@ -233,8 +258,9 @@ def check_teff(teff: Any, n_spectra: int) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    teff : float or array-like of shape (n_spectra,)
-        Effective temperature in K; a scalar is used for all spectra.
+    teff : float, array-like or Quantity of shape (n_spectra,)
+        Effective temperature in K, or in another unit of temperature; a scalar is used for all
+        spectra.
     n_spectra : int
         Number of spectra.
 
@@ -246,10 +272,13 @@ def check_teff(teff: Any, n_spectra: int) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the length is wrong, or an element is not finite or not positive.
+        If the length or the unit is wrong, or an element is masked, not finite or not positive.
     """
-    if hasattr(teff, "unit"):
-        teff = teff.to_value("K")
+    refuse_masked(teff, "teff")
+    if unit_of(teff) is not None:
+        from astropy.units import temperature
+
+        teff = in_unit(teff, "K", "teff", equivalencies=temperature())
     teff = np.asarray(teff, dtype=np.float64)
     if teff.ndim == 0:
         teff = np.full(n_spectra, float(teff))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
 from skphx._domain import check_flux
+from skphx._plain import MASKED_FLUX, plain_numbers
 
 # Types that the normalisers do not convert: grids in single precision need half the memory.
 FLOATS = (np.float64, np.float32)
@@ -109,14 +110,9 @@ def validate_spectra(
     Raises
     ------
     ValueError
-        If the shape or a value is not valid.
+        If the shape or a value is not valid, a pixel is masked, or the spectra have a unit.
     """
-    if np.ma.is_masked(X):
-        raise ValueError(
-            f"X must hold flux at every pixel, but {np.ma.count_masked(X)} of its {X.size} pixels "
-            f"are masked, and masks are not supported; leave these spectra out, or interpolate "
-            f"over the masked pixels first."
-        )
+    X = plain_flux(X)
     X = validate_data(estimator, X, reset=reset, dtype=dtype, ensure_all_finite=False, **options)
     # The sum of a spectrum is finite if all pixels are, and needs no copy; overflow is possible,
     # so the pixels are checked only where the sum is not finite.
@@ -125,6 +121,38 @@ def validate_spectra(
     for row in odd:
         check_finite(row, X[row])
     return X
+
+
+def plain_flux(X: Any, *, name: str = "X") -> Any:
+    """Return spectra without masks and units, which NumPy would drop without a word.
+
+    Parameters
+    ----------
+    X : array-like
+        Flux.
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    object
+        The same, or an ndarray if it is a dimensionless Quantity.
+
+    Raises
+    ------
+    ValueError
+        If a pixel is masked, or the flux has a unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx._input_spectra import plain_flux
+    >>> plain_flux(np.ma.masked_less([[1.0, 0.1]], 0.5))
+    Traceback (most recent call last):
+        ...
+    ValueError: X must hold flux at every pixel, but 1 of its 2 pixels are masked, ...
+    """
+    return plain_numbers(X, name, what="flux", remedy=MASKED_FLUX)
 
 
 def validate_normalised(estimator, X, *, reset):
@@ -149,6 +177,7 @@ def validate_normalised(estimator, X, *, reset):
     ValueError
         If the shape or a value is not valid, or a continuum is far from 1.
     """
+    X = plain_flux(X)
     if is_lazy(X):
         # The first row is enough to check shape and type.
         validate_spectra(estimator, np.asarray(X[:1]), reset=reset)

@@ -16,10 +16,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from joblib import Memory
 from sklearn.base import BaseEstimator
 
 from skphx._atomic_write import write_atomically
-from skphx._domain import check_file
+from skphx._domain import PARAMETER_UNITS, check_file, plain_wavelength
+from skphx._input_parameters import parameter_value
+from skphx._paths import as_path, whole_file
+from skphx._plain import in_unit, refuse_masked, unit_of
 from skphx._version import __version__
 
 _PROVENANCE = "provenance.json"
@@ -40,7 +45,10 @@ def save_model(
     path : path
         File to write, ending in ``.skops``; an existing file is replaced.
     estimator : estimator
-        An estimator of skphx, or a scikit-learn Pipeline of them.
+        An estimator of skphx, or a scikit-learn Pipeline of them. Parameters of the constructor
+        that are Quantities are saved as numbers in the units of skphx, wavelengths in Å;
+        Series, tables, paths and caches as arrays, lists and text. The estimator itself is not
+        changed.
     provenance : dict or None
         Where the data of the model come from, such as ``grid.provenance``; values must be
         valid in JSON. The version of skphx, the date and the estimator's settings are added.
@@ -55,7 +63,8 @@ def save_model(
     LocalFileError
         If the file cannot be written; an existing file is then unchanged.
     ValueError
-        If the name of the file does not end in ``.skops``.
+        If the name of the file does not end in ``.skops``, or a parameter has a unit that skphx
+        does not know.
 
     See Also
     --------
@@ -74,10 +83,10 @@ def save_model(
     """
     import skops.io
 
-    path = Path(path)
+    path = as_path(path)
     if path.suffix != ".skops":
         raise ValueError(f"path must end in .skops, got {path.name!r}; rename the file.")
-    with _without_callbacks(estimator):
+    with _plain_settings(estimator), _without_callbacks(estimator):
         content = io.BytesIO(skops.io.dumps(estimator))
     described = {
         "format": _FORMAT,
@@ -104,7 +113,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     Parameters
     ----------
     path : path
-        The file.
+        The file, which may be compressed.
 
     Returns
     -------
@@ -124,10 +133,11 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     """
     import skops.io
 
-    path = Path(path)
+    path = check_file(path)
     read_provenance(path)
+    stored = whole_file(path)
     try:
-        untrusted = skops.io.get_untrusted_types(file=path)
+        untrusted = skops.io.get_untrusted_types(file=stored)
     except Exception as error:  # skops raises many types for damaged files
         raise ValueError(_damaged(path, error)) from error
     foreign = [name for name in untrusted if not _is_class_of_ours(name)]
@@ -137,7 +147,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
             f"loaded, because it could run any code. Do not trust the source of this file."
         )
     try:
-        return skops.io.load(path, trusted=untrusted)
+        return skops.io.load(stored, trusted=untrusted)
     except Exception as error:
         raise ValueError(_damaged(path, error)) from error
 
@@ -164,7 +174,7 @@ def read_provenance(path):
     """
     path = check_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(whole_file(path)) as archive:
             provenance = json.loads(archive.read(_PROVENANCE))
         if provenance["format"] != _FORMAT:
             raise ValueError(f"its format is {provenance['format']!r}")
@@ -193,6 +203,65 @@ def _without_callbacks(estimator):
     finally:
         for one, callbacks in taken.values():
             one._skl_callbacks = callbacks
+
+
+@contextmanager
+def _plain_settings(estimator):
+    """Replace parameters that a model file cannot hold, such as Quantities, for a while."""
+    replaced = []
+    try:
+        for one in list(_estimators_in(estimator, set())):
+            for name in one.get_params(deep=False):
+                value = vars(one).get(name)
+                plain = _plain(value, name)
+                if plain is not value:
+                    replaced.append((one, name, value))
+                    setattr(one, name, plain)
+        yield
+    finally:
+        for one, name, value in reversed(replaced):
+            setattr(one, name, value)
+
+
+def _plain(value, name):
+    """Return a parameter as a number, array, list or text, if it is another kind of these."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Memory):
+        return None if value.location is None else os.fspath(value.location)
+    if unit_of(value) is not None:
+        return _without_unit(value, name)
+    if isinstance(value, np.ma.MaskedArray):
+        refuse_masked(value, name)
+        return np.asarray(value)
+    if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+        return value.tolist() if value.dtype.kind in "OU" else value
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+        return np.asarray(value)
+    return value
+
+
+def _without_unit(value, name):
+    """Return a Quantity as plain numbers in the unit that skphx uses."""
+    if name in PARAMETER_UNITS:
+        number = parameter_value(value, name)
+        return _scalar(number) if isinstance(number, np.ndarray) else number
+    for unit in ("Angstrom", "", "K", "km / s"):
+        if unit_of(value).is_equivalent(unit):
+            if unit == "Angstrom":
+                return plain_wavelength(value, name)
+            number = in_unit(value, unit, name)
+            return tuple(number.tolist()) if isinstance(value, tuple) else _scalar(number)
+    raise ValueError(
+        f"{name} has the unit {unit_of(value)}, which a model file cannot hold; set it to plain "
+        f"numbers."
+    )
+
+
+def _scalar(number):
+    """Return an array without axes as a number."""
+    return number.item() if number.ndim == 0 else number
 
 
 def _estimators_in(thing, seen):

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
+from skphx._input_parameters import plain_parameters
+from skphx._plain import column_names, plain_numbers
+
 __all__ = ["flux_rms", "mean_parameter_error", "parameter_errors"]
 
 
@@ -15,6 +18,7 @@ def _as_pair(
     y_true: ArrayLike, y_pred: ArrayLike, columns: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Convert both arrays to float64 and the same two-dimensional shape; one row may be flat."""
+    y_true, y_pred = plain_numbers(y_true, "y_true"), plain_numbers(y_pred, "y_pred")
     true = np.atleast_2d(np.asarray(y_true, dtype=np.float64))
     predicted = np.atleast_2d(np.asarray(y_pred, dtype=np.float64))
     if true.shape != predicted.shape or true.ndim != 2:
@@ -81,7 +85,7 @@ def flux_rms(
     Raises
     ------
     ValueError
-        If the shapes differ or a value is not finite.
+        If the shapes differ, or a value is not finite, masked or has a unit.
 
     Examples
     --------
@@ -157,10 +161,11 @@ def parameter_errors(
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n_spectra, n_parameters)
-        True and predicted parameters.
+    y_true, y_pred : array-like or table of shape (n_spectra, n_parameters)
+        True and predicted parameters. The columns of tables are found by their names.
     parameter_names : sequence of str, or None
-        One name for each column; None is ``x0, x1, ...``.
+        One name for each column; None is ``x0, x1, ...``, or the names of the columns if both
+        are tables.
 
     Returns
     -------
@@ -173,7 +178,9 @@ def parameter_errors(
     Raises
     ------
     ValueError
-        If the shapes differ, a value is not finite, or the number of names is wrong.
+        If the shapes differ, a value is not finite, masked or has a unit, the number of names
+        is wrong, or one of the two is a table with named columns, the other is not, and
+        `parameter_names` is None.
 
     Examples
     --------
@@ -184,7 +191,13 @@ def parameter_errors(
     teff              20        -10         20
     logg             0.1        0.1          0
     """
-    true, predicted = _as_pair(y_true, y_pred, "n_parameters")
+    if parameter_names is None:
+        parameter_names = _common_names(y_true, y_pred)
+    true, predicted = _as_pair(
+        plain_parameters(y_true, parameter_names, "y_true"),
+        plain_parameters(y_pred, parameter_names, "y_pred"),
+        "n_parameters",
+    )
     n_spectra, n_parameters = true.shape
     if parameter_names is None:
         parameter_names = [f"x{column}" for column in range(n_parameters)]
@@ -203,6 +216,18 @@ def parameter_errors(
     )
 
 
+def _common_names(y_true, y_pred):
+    """Return the names of the columns of two tables, or None if neither has names."""
+    names, others = column_names(y_true), column_names(y_pred)
+    if (names is None) == (others is None):
+        return names
+    has, lacks = ("y_true", "y_pred") if others is None else ("y_pred", "y_true")
+    raise ValueError(
+        f"{has} has columns named {', '.join(names or others or ())}, and {lacks} has no names; "
+        f"pass parameter_names, the parameters in the order of the columns of {lacks}."
+    )
+
+
 def mean_parameter_error(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -214,8 +239,8 @@ def mean_parameter_error(
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n_spectra, n_parameters)
-        True and predicted parameters.
+    y_true, y_pred : array-like or table of shape (n_spectra, n_parameters)
+        True and predicted parameters. The columns of tables are found by their names.
     parameter : str or int
         Name or column of the parameter.
     parameter_names : sequence of str, or None

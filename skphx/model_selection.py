@@ -186,10 +186,11 @@ class LeavePlaneOut(_GridSplitter):
         False they are left out, too, and the emulator has to extrapolate.
     parameters_in : {"X", "y"}
         Which argument of `split` holds the stellar parameters, see `skphx.model_selection`.
-    parameters : array-like of shape (n_samples, n_parameters), or None
+    parameters : array-like or table of shape (n_samples, n_parameters), or None
         The stellar parameters; if given, `parameters_in` is not used.
     parameter_names : sequence of str, or None
-        Names of the columns; None is ``x0, x1, ...``.
+        Names of the columns, by which those of a table are found; None is the names of the
+        columns of a table, else ``x0, x1, ...``.
 
     Raises
     ------
@@ -273,10 +274,11 @@ class Coarsen(_GridSplitter):
         Every `step`-th value is used for training.
     parameters_in : {"X", "y"}
         Which argument of `split` holds the stellar parameters, see `skphx.model_selection`.
-    parameters : array-like of shape (n_samples, n_parameters), or None
+    parameters : array-like or table of shape (n_samples, n_parameters), or None
         The stellar parameters; if given, `parameters_in` is not used.
     parameter_names : sequence of str, or None
-        Names of the columns; None is ``x0, x1, ...``.
+        Names of the columns, by which those of a table are found; None is the names of the
+        columns of a table, else ``x0, x1, ...``.
 
     Raises
     ------
@@ -348,10 +350,11 @@ class InteriorNodes(_GridSplitter):
         Seed to draw the `n_splits` nodes; with None they are evenly spaced in the rows.
     parameters_in : {"X", "y"}
         Which argument of `split` holds the stellar parameters, see `skphx.model_selection`.
-    parameters : array-like of shape (n_samples, n_parameters), or None
+    parameters : array-like or table of shape (n_samples, n_parameters), or None
         The stellar parameters; if given, `parameters_in` is not used.
     parameter_names : sequence of str, or None
-        Names of the columns; None is ``x0, x1, ...``.
+        Names of the columns, by which those of a table are found; None is the names of the
+        columns of a table, else ``x0, x1, ...``.
 
     Raises
     ------

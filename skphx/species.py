@@ -15,17 +15,16 @@ depth      1       at the centre of the line, in units of the continuum, for the
 ========== ======= ==============================================================
 """
 
-import gzip
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skphx._domain import check_medium
+from skphx._domain import check_file, check_medium, plain_wavelength
+from skphx._paths import open_text
 
 if TYPE_CHECKING:
     import pandas
@@ -77,6 +76,7 @@ class LineList:
 
     def __post_init__(self) -> None:
         check_medium(self.medium, required=True)
+        object.__setattr__(self, "wavelength", plain_wavelength(self.wavelength))
         order = np.argsort(self.wavelength, kind="stable")
         for name in ("wavelength", "species", "excitation", "log_gf", "depth"):
             column = np.asarray(getattr(self, name))
@@ -191,7 +191,7 @@ def read_vald(path: str | os.PathLike[str]) -> LineList:
     ----------
     path : path
         File of "extract stellar", "extract all" or "extract element", in the short or the long
-        format, plain or compressed (``.gz``).
+        format, plain or compressed with gzip, bzip2 or xz.
 
     Returns
     -------
@@ -200,8 +200,11 @@ def read_vald(path: str | os.PathLike[str]) -> LineList:
 
     Raises
     ------
+    FileNotFoundError
+        If the file does not exist.
     ValueError
-        If the file has no VALD header, or a row has the wrong number of columns.
+        If the file has no VALD header, is compressed and damaged, or a row has the wrong number
+        of columns.
 
     Notes
     -----
@@ -229,12 +232,11 @@ def read_vald(path: str | os.PathLike[str]) -> LineList:
     >>> line_list, line_list.species
     (LineList of 1 transitions, 8498.02 to 8498.02 Å (air), array(['Ca II'], dtype='<U5'))
     """
-    path = Path(path)
-    opened = gzip.open if path.suffix == ".gz" else open
+    path = check_file(path)
     kind: str | None = None
     medium: Literal["air", "vacuum"]
     rows = []
-    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
+    with open_text(path, name=path.name, errors="replace") as file:
         for number, text in enumerate(file, start=1):
             if kind is None:
                 header = _HEADER.search(text)
@@ -329,7 +331,8 @@ def identify_lines(
     ValueError: medium must be 'air' or 'vacuum', got 'ether'.
     """
     check_medium(medium, required=True)
-    center = np.asarray(center, dtype=np.float64)
+    center = np.asarray(plain_wavelength(center, "center"), dtype=np.float64)
+    tolerance = plain_wavelength(tolerance, "tolerance")
     if center.ndim != 1 or not np.isfinite(center).all():
         raise ValueError(
             f"center must hold finite wavelengths in Å, shape (n_lines,), got shape "

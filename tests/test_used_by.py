@@ -491,8 +491,12 @@ def test_tables_of_pandas_are_taken(grid, held_out):
         grid.parameters, grid.normalised
     )
     np.testing.assert_array_equal(flux, plain.predict(held_out.parameters))
-    with pytest.raises(ValueError, match="feature names"):
-        emulator.predict(pd.DataFrame(held_out.parameters, columns=names[::-1]))
+    # Columns are found by their names.
+    table = pd.DataFrame(held_out.parameters, columns=names)[names[::-1]]
+    np.testing.assert_array_equal(emulator.predict(table), flux)
+    np.testing.assert_array_equal(plain.predict(table), flux)
+    with pytest.raises(ValueError, match="columns of X are feh, logg, Teff, and the parameters"):
+        emulator.predict(table.rename(columns={"teff": "Teff"}))
     assert emulator.score(parameters, spectra) == pytest.approx(1.0)
     estimator = StellarParameterEstimator(
         FrozenEstimator(emulator), n_initial_points=5, random_state=0

@@ -2,13 +2,13 @@
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skphx._atomic_write import inside, write_atomically
 from skphx._configurations import make_stellar_estimator
+from skphx._paths import as_path
 from skphx._persistence import save_model
 from skphx.cli._parser import add_command, add_configuration, add_no_lines
 from skphx.cli._reading import read_grid
@@ -83,7 +83,7 @@ def run_fit_lines(arguments: argparse.Namespace) -> None:
 
 def run_build(arguments: argparse.Namespace) -> None:
     """Build a model and save it."""
-    if Path(arguments.model).suffix != ".skops":
+    if as_path(arguments.model).suffix != ".skops":
         raise ValueError(f"{arguments.model} must end in .skops; rename the file.")
     grid, estimator, settings = _prepare(arguments)
     estimator.set_params(random_state=arguments.random_state)
@@ -91,7 +91,7 @@ def run_build(arguments: argparse.Namespace) -> None:
     made_of = {
         **describe_grid(grid, arguments.grid),
         "command": settings,
-        "archive": arguments.archive and str(Path(arguments.archive).absolute()),
+        "archive": arguments.archive and str(as_path(arguments.archive).absolute()),
     }
     save_model(arguments.model, estimator, provenance=made_of)
     emulator = estimator.emulator_
@@ -139,8 +139,8 @@ def describe_grid(grid, path):
 
     return {
         "grid": grid.provenance,
-        "grid_file": str(Path(path).absolute()),
-        "grid_sha256": sha256_of(path),
+        "grid_file": str(as_path(path).absolute()),
+        "grid_sha256": sha256_of(as_path(path)),
         "medium": grid.medium,
         "flux_unit": grid.units["spectra"],
         "parameters": {
@@ -154,7 +154,7 @@ def describe_grid(grid, path):
 
 def read_archive_provenance(archive):
     """Read the provenance that `skphx fit-lines` has written: dict, None if there is none."""
-    path = Path(archive) / PROVENANCE_FILE
+    path = as_path(archive) / PROVENANCE_FILE
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -4,10 +4,10 @@ import argparse
 import csv
 import io
 import json
-from pathlib import Path
 
 from skphx._atomic_write import write_atomically
 from skphx._domain import MEDIA
+from skphx._paths import as_path
 from skphx._persistence import load_model
 from skphx.cli._parser import add_command, axis_values, named_axis
 from skphx.datasets import load_spectrum
@@ -68,7 +68,7 @@ def add_parsers(commands):
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the inferred parameters, and write the table."""
-    if arguments.output and Path(arguments.output).suffix not in (".csv", ".json"):
+    if arguments.output and as_path(arguments.output).suffix not in (".csv", ".json"):
         raise ValueError(f"{arguments.output} must end in .csv or .json; rename the file.")
     model = load_model(arguments.model)
     settings = {
@@ -133,8 +133,9 @@ def _bounds(given, names):
 
 def _write(path, rows, model):
     """Write the rows as CSV or JSON."""
-    if Path(path).suffix == ".json":
-        text = json.dumps({"model": str(Path(model).absolute()), "stars": rows}, indent=1)
+    path = as_path(path)
+    if path.suffix == ".json":
+        text = json.dumps({"model": str(as_path(model).absolute()), "stars": rows}, indent=1)
     else:
         stream = io.StringIO()
         # Only some files name their star.
@@ -143,4 +144,4 @@ def _write(path, rows, model):
         table.writeheader()
         table.writerows(rows)
         text = stream.getvalue()
-    write_atomically(Path(path), lambda file: file.write(text.encode()))
+    write_atomically(path, lambda file: file.write(text.encode()))

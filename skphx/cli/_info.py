@@ -3,17 +3,16 @@
 import argparse
 import json
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from skphx._domain import MEDIA
+from skphx._paths import as_path, plain_name, whole_file
 from skphx._persistence import read_provenance
 from skphx.cli._emulate import read_archive_provenance
 from skphx.cli._parser import add_command
-from skphx.cli._reading import read_grid
+from skphx.cli._reading import is_hdf5, read_grid
 from skphx.datasets import load_spectrum
-from skphx.datasets._hdf5 import HDF5_SUFFIXES
 
 _DESCRIPTION = """\
 Describe files and their provenance: grids, archives of lines, models, state dictionaries of lines,
@@ -63,18 +62,19 @@ def describe(file, medium=None, wavelength_unit=None):
     ValueError
         If the type of the file is unknown, or the file is damaged.
     """
-    path = Path(file)
+    path = as_path(file)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}: check the path.")
     if path.is_dir():
         return _describe_folder(path)
-    if path.suffix == ".skops":
+    name = plain_name(path)
+    if name.endswith(".skops"):
         return f"Model {path.name}\n{_listed(read_provenance(path))}"
-    if path.suffix == ".pt":
+    if name.endswith(".pt"):
         from skphx.paper import read_state_dicts
 
         return _describe_lines(path, read_state_dicts)
-    if path.suffix in HDF5_SUFFIXES or zipfile.is_zipfile(path):
+    if is_hdf5(path) or (name.endswith(".npz") or zipfile.is_zipfile(path)):
         return _describe_arrays(path, medium)
     return load_spectrum(path, medium=medium, wavelength_unit=wavelength_unit).DESCR
 
@@ -121,8 +121,8 @@ def _describe_folder(path):
 def _describe_arrays(path, medium):
     """Describe a grid, or a table of lines."""
     is_known = True
-    if path.suffix not in HDF5_SUFFIXES:
-        with np.load(path, allow_pickle=False) as file:
+    if not is_hdf5(path):
+        with np.load(whole_file(path), allow_pickle=False) as file:
             if "offsets" in file.files and "center" in file.files:
                 from skphx.lines import LineTable
 

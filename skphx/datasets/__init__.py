@@ -26,7 +26,7 @@ from skphx._atomic_write import LocalFileError
 from skphx.datasets._barycentre import barycentric_velocity
 from skphx.datasets._cache import get_data_home
 from skphx.datasets._download import DownloadError
-from skphx.datasets._grid_arrays import grid_from_arrays
+from skphx.datasets._from_arrays import grid_from_arrays
 from skphx.datasets._hdf5 import load_hdf5_grid, save_hdf5_grid
 from skphx.datasets._layouts import GridLayout, list_grids, register_grid
 from skphx.datasets._libraries import fetch_grid, load_grid

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from skphx._atomic_write import explain_write_errors, inside, make_folder, write_atomically
+from skphx._paths import as_path
 from skphx.datasets._download import (
     DownloadError,
     DownloadStopped,
@@ -63,7 +64,7 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
     """
     if data_home is None:
         data_home = os.environ.get("SKPHX_DATA") or Path.home() / "skphx_data"
-    return make_folder(Path(data_home).expanduser().absolute())
+    return make_folder(as_path(data_home).absolute())
 
 
 class FileCache:

@@ -4,6 +4,8 @@ import warnings
 from pathlib import Path
 from threading import Lock
 
+from skphx._paths import MAGIC, explain_damage
+
 # Filters of warnings belong to the process, and files are checked in several threads.
 _WARNING_FILTERS = Lock()
 
@@ -28,7 +30,7 @@ def mapped_image(path):
     ValueError
         If the file is not a FITS file, is cut short, or holds no image.
     """
-    with open_fits(path) as hdus:
+    with explain_damage(), open_fits(path) as hdus:
         for hdu in hdus:
             if hdu.is_image and hdu.header.get("NAXIS", 0) > 0:
                 return hdu.data, merged_header(hdus, hdu)
@@ -68,10 +70,10 @@ def open_fits(path):
     path = Path(path)
     with open(path, "rb") as file:
         start = file.read(512)
-    # Compressed files, .fits.gz, are read, too.
-    if not start.startswith((b"SIMPLE  =", b"\x1f\x8b")):
+    # Compressed files are read, too.
+    if not start.startswith((b"SIMPLE  =", *MAGIC)):
         raise ValueError(f"the file is not a FITS file{_what_else(start)}")
-    with _WARNING_FILTERS, warnings.catch_warnings():
+    with _WARNING_FILTERS, warnings.catch_warnings(), explain_damage():
         # Small violations of the FITS standard are common and not a problem.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
@@ -85,7 +87,7 @@ def open_fits(path):
                         f"the file has {path.stat().st_size} bytes and should have {end} by its "
                         f"headers: it is cut short"
                     )
-        except (OSError, EOFError, TypeError, KeyError, IndexError) as error:
+        except (OSError, TypeError, KeyError, IndexError) as error:
             raise ValueError(f"the file is not a readable FITS file ({error})") from error
     return hdus
 

@@ -1,4 +1,4 @@
-"""Grids as named arrays, the content of npz and HDF5 files; and grid_from_arrays.
+"""Grids as named arrays, the content of npz and HDF5 files.
 
 ======================  ===================  ============================================
 name                    shape                what
@@ -10,6 +10,7 @@ teff, logg, feh         (n_spectra,)         K, dex(cm s⁻²), dex
 any other name          (n_spectra,)         another parameter, such as alpha
 medium                  ()                   "air" or "vacuum"; optional
 flux_unit               ()                   in the notation of astropy; optional
+wavelength_unit         ()                   the same; Å if it is not there
 provenance              ()                   JSON: source of the grid; optional
 ======================  ===================  ============================================
 
@@ -17,19 +18,27 @@ Arrays of other shapes are ignored.
 """
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
-from skphx._domain import PARAMETER_UNITS, STELLAR_PARAMETERS, check_medium, check_wavelength
-from skphx.datasets._medium import Medium, agreed_medium
-from skphx.datasets._reading import check_dtype
+from skphx._domain import (
+    PARAMETER_UNITS,
+    STELLAR_PARAMETERS,
+    check_medium,
+    check_wavelength,
+    plain_wavelength,
+)
+from skphx._plain import MASKED_FLUX, refuse_masked, unit_of
+from skphx.datasets._flux_units import flux_per_wavelength
+from skphx.datasets._medium import agreed_medium
+from skphx.datasets._reading import check_dtype, check_spectrum
 
+# Wavelengths of stars, Å, of which the unit is known.
+_SHORTEST, _LONGEST = 100.0, 1e7
 FLUX_NAMES = ("flux", "flux_1e4")
-RESERVED = ("wavelength", "medium", "flux_unit", "provenance", *FLUX_NAMES)
+_TEXTS = ("medium", "flux_unit", "wavelength_unit", "provenance")
+RESERVED = ("wavelength", *_TEXTS, *FLUX_NAMES)
 
 _DESCR = """Grid of stellar spectra from {name}
 {rule}
@@ -38,85 +47,6 @@ _DESCR = """Grid of stellar spectra from {name}
 Parameters: {parameters}.
 Unit of the flux: {unit}.
 """
-
-
-def grid_from_arrays(
-    spectra: ArrayLike,
-    parameters: ArrayLike,
-    wavelength: ArrayLike,
-    *,
-    medium: Medium,
-    parameter_names: Sequence[str] = STELLAR_PARAMETERS,
-    flux_unit: str | None = None,
-    name: str = "arrays",
-) -> Bunch:
-    """Make a grid from arrays in memory, with the same checks as for files.
-
-    Parameters
-    ----------
-    spectra : array-like of shape (n_spectra, n_pixels)
-        Flux, one spectrum per row.
-    parameters : array-like of shape (n_spectra, n_parameters)
-        Stellar parameters of each spectrum.
-    wavelength : array-like or Quantity of shape (n_pixels,)
-        Pixel centres in Å, strictly increasing.
-    medium : {"air", "vacuum"}
-        Medium of the wavelengths.
-    parameter_names : sequence of str
-        Names of the columns, including "teff", "logg" and "feh".
-    flux_unit : str or None
-        Unit of the flux, in the notation of astropy.
-    name : str
-        Name of the grid in its description.
-
-    Returns
-    -------
-    Bunch
-        With `spectra`, `parameters`, `parameter_names`, `wavelength`, `medium`, `units`,
-        `provenance` and `DESCR`; see :mod:`skphx.datasets`.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not valid, or the arguments do not agree.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skphx.datasets import grid_from_arrays
-    >>> grid = grid_from_arrays(
-    ...     np.ones((2, 4)), [[5000, 4.5, 0], [6000, 4.5, 0]], [8500, 8501, 8502, 8503],
-    ...     medium="air",
-    ... )
-    >>> grid.spectra.shape, grid.units["teff"]
-    ((2, 4), 'K')
-    >>> grid_from_arrays(np.ones((2, 4)), [[5000, 4.5, 0]], [1, 2, 3, 4], medium="air")
-    Traceback (most recent call last):
-        ...
-    ValueError: grid.parameters must have shape (2, 3), one row per spectrum ...
-    """
-    check_medium(medium, required=True)
-    wavelength = check_wavelength(wavelength)
-    grid: dict[str, Any] = {
-        "spectra": np.asarray(spectra),
-        "parameters": np.asarray(parameters),
-        "parameter_names": tuple(parameter_names),
-        "wavelength": wavelength,
-        "medium": medium,
-        "units": {"spectra": flux_unit},
-    }
-    arrays_of_grid(grid)
-    if not np.isfinite(grid["parameters"]).all():
-        raise ValueError("parameters must be finite, got NaN or infinity; remove those spectra.")
-    return as_grid(
-        name=name,
-        spectra=grid["spectra"],
-        parameters=grid["parameters"].astype(np.float64),
-        names=grid["parameter_names"],
-        wavelength=wavelength,
-        medium=medium,
-        unit=flux_unit,
-    )
 
 
 def as_grid(*, name, spectra, parameters, names, wavelength, medium, unit, provenance=None):
@@ -173,6 +103,8 @@ def arrays_of_grid(grid):
             f"returns it."
         )
     check_medium(grid["medium"], required=True)
+    refuse_masked(grid["spectra"], "grid.spectra", what="flux", remedy=MASKED_FLUX)
+    refuse_masked(grid["parameters"], "grid.parameters")
     spectra, parameters = np.asarray(grid["spectra"]), np.asarray(grid["parameters"])
     wavelength = check_wavelength(grid["wavelength"], name="grid.wavelength")
     names = list(grid["parameter_names"])
@@ -197,6 +129,9 @@ def arrays_of_grid(grid):
             f"grid.parameter_names must hold each of {list(STELLAR_PARAMETERS)} once, and no name "
             f"twice or of {list(RESERVED)}, got {names}."
         )
+    if not np.isfinite(parameters).all():
+        raise ValueError("parameters must be finite, got NaN or infinity; remove those spectra.")
+    _check_rows(wavelength, spectra, "grid.spectra")
     columns = dict(zip(names, parameters.T, strict=True))
     columns |= {"wavelength": wavelength, "flux": spectra, "medium": np.array(grid["medium"])}
     unit = grid.get("units", {}).get("spectra")
@@ -241,13 +176,17 @@ def grid_of_named(arrays, name, medium, wavelength_range, dtype):
                 f"{sorted(arrays)}. A grid needs wavelength, flux or flux_1e4, and "
                 f"{', '.join(STELLAR_PARAMETERS)} with one value per spectrum."
             )
-    wavelength = check_wavelength(arrays["wavelength"], name=f"wavelength of {name}")
+    wavelength = check_wavelength(_wavelength_of(arrays, name), name=f"wavelength of {name}")
     stored = flux_of(arrays, name, len(wavelength))
     keep = pixels_in(wavelength, wavelength_range, name)
     spectra = stored[:, keep].astype(dtype)
     if "flux" not in arrays:
         spectra /= 10_000
     names = parameter_names_of(arrays, len(spectra), name)
+    _check_rows(wavelength[keep], spectra, name)
+    unit = str(arrays["flux_unit"]) if "flux_unit" in arrays else None
+    flux, unit = flux_per_wavelength(spectra, unit, wavelength[keep], name)
+    spectra = flux.astype(dtype, copy=False)
     return as_grid(
         name=name,
         spectra=spectra,
@@ -255,9 +194,61 @@ def grid_of_named(arrays, name, medium, wavelength_range, dtype):
         names=names,
         wavelength=wavelength[keep],
         medium=agreed_medium(name, str(arrays["medium"]) if "medium" in arrays else None, medium),
-        unit=str(arrays["flux_unit"]) if "flux_unit" in arrays else None,
+        unit=unit,
         provenance=provenance_of(arrays, name),
     )
+
+
+def _wavelength_of(arrays, name):
+    """Return the wavelengths of a file, with their unit if the file states it."""
+    unit = str(arrays["wavelength_unit"]) if "wavelength_unit" in arrays else ""
+    if unit in ("", "Angstrom"):
+        return arrays["wavelength"]
+    from astropy import units
+
+    try:
+        wavelength = arrays["wavelength"] * units.Unit(unit)
+    except ValueError as error:
+        raise ValueError(
+            f"wavelength_unit of {name} is {unit!r}, which is no unit of astropy; write Angstrom."
+        ) from error
+    check_light(wavelength, f"wavelength of {name}")
+    return wavelength
+
+
+def check_light(wavelength, name):
+    """Raise if wavelengths with a unit are far from those of stars; without one they may be any.
+
+    Parameters
+    ----------
+    wavelength : Quantity of shape (n_pixels,)
+        Pixel centres.
+    name : str
+        Name of the argument, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a wavelength is below 100 Å or above 1 mm.
+    """
+    numbers = np.asarray(plain_wavelength(wavelength, name))
+    low, high = numbers.min(initial=np.inf), numbers.max(initial=0.0)
+    if len(numbers) and (low < _SHORTEST or high > _LONGEST):
+        raise ValueError(
+            f"{name} is from {low:g} to {high:g} Å with its unit {unit_of(wavelength)}, which is "
+            f"no light of stars; check the unit."
+        )
+
+
+def _check_rows(wavelength, spectra, name):
+    """Raise unless all spectra are finite, not negative, and not zero everywhere."""
+    for row, flux in enumerate(spectra):
+        try:
+            check_spectrum(wavelength, flux, absolute=False)
+        except ValueError as error:
+            raise ValueError(
+                f"spectrum {row} of {name}: {error}; remove this spectrum, or give its flux."
+            ) from error
 
 
 def provenance_of(arrays, name):
@@ -297,6 +288,7 @@ def pixels_in(wavelength, wavelength_range, name):
     """Return the slice of the pixels inside the range."""
     if wavelength_range is None:
         return slice(None)
+    wavelength_range = plain_wavelength(wavelength_range, "wavelength_range")
     try:
         start, stop = (float(edge) for edge in wavelength_range)
     except (TypeError, ValueError):

@@ -16,12 +16,14 @@ from sklearn.utils import Bunch
 
 from skphx._atomic_write import write_atomically
 from skphx._domain import check_file
+from skphx._input_parameters import parameter_value
+from skphx._paths import as_path, whole_file
 from skphx.datasets._grid_arrays import FLUX_NAMES, arrays_of_grid, grid_of_named
 from skphx.datasets._medium import Medium
 
 #: Suffixes of HDF5 files.
 HDF5_SUFFIXES = (".h5", ".hdf5")
-_ATTRIBUTES = ("medium", "flux_unit", "provenance")
+_ATTRIBUTES = ("medium", "flux_unit", "wavelength_unit", "provenance")
 
 
 def load_hdf5_grid(
@@ -36,8 +38,10 @@ def load_hdf5_grid(
     Parameters
     ----------
     path : path
-        File with data sets `wavelength`, `flux` (or `flux_1e4`), `teff`, `logg`, `feh` and other
-        parameters, and attributes `medium` and `flux_unit`.
+        File, which may be compressed, with data sets `wavelength`, `flux` (or `flux_1e4`),
+        `teff`, `logg`, `feh` and other parameters, and attributes `medium` and `flux_unit`. A
+        unit of wavelength, flux or teff may also be the attribute ``unit`` or ``units`` of the
+        data set.
     medium : {"air", "vacuum"} or None
         Medium of the wavelengths; needed if the file does not state it, and an error if the file
         states another one.
@@ -73,10 +77,11 @@ def load_hdf5_grid(
     """
     h5py = _import_h5py()
     path = check_file(path)
-    if not h5py.is_hdf5(path):
+    stored = whole_file(path)
+    if stored is path and not h5py.is_hdf5(path):
         raise ValueError(f"{path.name} is not an HDF5 file, or is cut short; write it again.")
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(stored, "r") as file:
             arrays: dict[str, Any] = {}
             for name in file:
                 if isinstance(file.get(name, getlink=True), h5py.HardLink):
@@ -85,7 +90,7 @@ def load_hdf5_grid(
                     raise ValueError(_refers(path.name, name))
             for name in _ATTRIBUTES:
                 if name in file.attrs:
-                    arrays[name] = file.attrs[name]
+                    arrays[name] = _text(file.attrs[name])
             return grid_of_named(arrays, path.name, medium, wavelength_range, dtype)
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read: {error}; write it again.") from error
@@ -120,7 +125,7 @@ def save_hdf5_grid(path: str | os.PathLike[str], grid: Mapping[str, Any]) -> Pat
     See :func:`load_hdf5_grid`.
     """
     h5py = _import_h5py()
-    path = Path(path)
+    path = as_path(path)
     if path.suffix not in HDF5_SUFFIXES:
         raise ValueError(f"path must end in .h5 or .hdf5, got {path.name!r}; rename the file.")
     arrays = arrays_of_grid(grid)
@@ -148,6 +153,18 @@ def _add(arrays, name, node, file_name):
     if node.dtype.kind not in "fiu":
         return
     arrays[name] = node if name in FLUX_NAMES else node[()]
+    unit = node.attrs.get("unit", node.attrs.get("units"))
+    if unit is not None and name in ("wavelength", *FLUX_NAMES):
+        arrays["wavelength_unit" if name == "wavelength" else "flux_unit"] = _text(unit)
+    elif unit is not None and name == "teff":
+        from astropy.units import Unit
+
+        arrays[name] = parameter_value(arrays[name] * Unit(_text(unit)), name)
+
+
+def _text(attribute):
+    """Return an attribute as text; some programs write bytes."""
+    return attribute.decode() if isinstance(attribute, bytes) else attribute
 
 
 def _refers(file_name, name):

@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphx._domain import FLUX_UNIT, check_medium
+from skphx._domain import FLUX_UNIT, check_medium, plain_wavelength
+from skphx._paths import plain_name
+from skphx._plain import refuse_masked, unit_of
+from skphx.datasets._flux_units import split_unit
 from skphx.datasets._medium import Medium
 
 _REGISTRY: "dict[str, GridLayout]" = {}
@@ -31,9 +34,11 @@ class GridLayout:
         Name of the library in `load_grid` and `fetch_grid`.
     pattern : str
         Regular expression for complete file names; its named groups ``teff``, ``logg``, ``feh``
-        and others are the parameters. Files that do not match are ignored.
+        and others are the parameters. Files that do not match are ignored. The suffix of a
+        compressed file, ``.gz``, ``.bz2`` or ``.xz``, need not match.
     read : callable
-        Takes a path; returns wavelength in Å and flux, both of shape (n_pixels,). For files of
+        Takes a path, which may be that of a compressed file (`numpy.loadtxt` and `astropy` read
+        these); returns wavelength in Å and flux, both of shape (n_pixels,). For files of
         several spectra it returns an iterable of ``(parameters, wavelength, flux)``, with
         ``parameters`` a dict of the parameters that are not in the file name.
     medium : {"air", "vacuum"} or None
@@ -106,6 +111,8 @@ class GridLayout:
         """
         match = re.fullmatch(self.pattern, file_name)
         if match is None:
+            match = re.fullmatch(self.pattern, plain_name(file_name))
+        if match is None:
             return None
         stated = {
             name: self.convert.get(name, float)(text)
@@ -131,15 +138,32 @@ class GridLayout:
         parameters : dict
             All parameters of the spectrum.
         wavelength, flux : ndarray of shape (n_pixels,)
-            Results of `read`.
+            Results of `read`, without units.
+
+        Raises
+        ------
+        ValueError
+            If a pixel is masked, or a unit cannot be converted.
         """
         content = self.read(path)
         if isinstance(content, tuple | np.ndarray) and len(content) == 2:
-            wavelength, flux = content
-            yield parameters, wavelength, flux
+            yield parameters, *self._plain(*content)
         else:
             for more, wavelength, flux in content:
-                yield {**parameters, **more}, wavelength, flux
+                yield {**parameters, **more}, *self._plain(wavelength, flux)
+
+    def _plain(self, wavelength: Any, flux: Any) -> tuple[Any, Any]:
+        """Return what `read` has returned without units and masks, in Å and `flux_unit`."""
+        refuse_masked(flux, "its flux", what="flux")
+        wavelength = plain_wavelength(wavelength, "its wavelength")
+        if unit_of(flux) is not None:
+            flux, unit = split_unit(flux, self.flux_unit, wavelength, "the file")
+            if self.flux_unit is None and unit:
+                raise ValueError(
+                    f"its flux is in {unit}, and flux_unit of the layout is None; give the "
+                    f"layout a flux_unit"
+                )
+        return wavelength, flux
 
 
 def register_grid(layout: GridLayout) -> None:

@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from skphx._atomic_write import inside
 from skphx._domain import PARAMETER_UNITS, STELLAR_PARAMETERS
+from skphx._input_parameters import parameter_value
+from skphx._paths import check_folder
 from skphx._version import __version__
 from skphx.datasets._cache import FileCache, get_data_home
 from skphx.datasets._download import Attempts
@@ -60,7 +62,8 @@ def load_grid(
     name : str or GridLayout
         Name of the library, see :func:`list_grids`, or its layout.
     folder : path
-        Folder of the files, which may be in subfolders. Files with other names are ignored.
+        Folder of the files, which may be in subfolders and compressed with gzip, bzip2 or xz.
+        Files with other names are ignored.
     wavelength : tuple (low, high), array-like of shape (n_pixels,), or None
         A tuple is a range in Å, both ends included, to which each file is cut when it is read.
         An array is the pixel centres in Å to which all spectra are interpolated linearly; it is
@@ -73,7 +76,7 @@ def load_grid(
         Type of the flux.
     verbose : int
         Whether to show a progress bar over the files (above 0).
-    **ranges : float, tuple (low, high) or list of float
+    **ranges : float, tuple (low, high), list of float, or Quantities
         Values of any parameter, such as ``teff=(4000, 5000)``, ``logg=4.5`` or
         ``feh=[-0.5, 0.0]``: one value, all values from low to high, or a list of values.
 
@@ -110,21 +113,27 @@ def load_grid(
     layout = get_layout(name)
     check_on_missing(on_missing)
     medium, dtype = _check_reading(layout, wavelength, medium, dtype)
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"folder {folder} does not exist; give the folder of the files.")
-    files = []
-    for path in sorted(Path(root, file) for root, _, names in os.walk(folder) for file in names):
-        parameters = layout.parameters_of(path.name)
-        if parameters is None:
-            continue
-        known = {key: wanted for key, wanted in ranges.items() if key in parameters}
-        if all(is_wanted(parameters[key], wanted) for key, wanted in known.items()):
-            files.append((path, parameters))
+    ranges = {key: parameter_value(wanted, key) for key, wanted in ranges.items()}
+    folder = check_folder(folder)
+    present = sorted(Path(root, file) for root, _, names in os.walk(folder) for file in names)
+    named = [(path, layout.parameters_of(path.name)) for path in present]
+    files = [(path, parameters) for path, parameters in named if parameters is not None]
     if not files:
         raise FileNotFoundError(
-            f"there is no file of the grid {layout.name} in {folder}, or none in the ranges "
-            f"{ranges}; the names of its files match {layout.pattern}"
+            f"there is no file of the grid {layout.name} in {folder}, which holds "
+            f"{_listed(present)}; the names of its files match {layout.pattern}. Unpack archives "
+            f"first."
+        )
+    n_files = len(files)
+    files = [
+        (path, parameters)
+        for path, parameters in files
+        if all(is_wanted(parameters[key], ranges[key]) for key in ranges if key in parameters)
+    ]
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} has {n_files} files of the grid {layout.name}, {_listed(present)}, but "
+            f"none in the ranges {ranges}; widen the ranges."
         )
     grid = read_grid(layout, files, wavelength, medium, dtype, ranges, verbose)
     grid.missing = missing_nodes(grid.parameters)
@@ -217,6 +226,7 @@ def fetch_grid(
             f"its web page, and load them with load_grid({layout.name!r}, folder)."
         )
     medium, dtype = _check_reading(layout, wavelength, medium, dtype)
+    ranges = {key: parameter_value(wanted, key) for key, wanted in ranges.items()}
     check_ranges(ranges, list(layout.axes), layout.name)
     wanted = {**layout.defaults, **ranges}
     axes = [chosen_values(wanted.get(key), values, key) for key, values in layout.axes.items()]
@@ -250,6 +260,14 @@ def fetch_grid(
     used = [layout.path(node) for _, node in files] + list(layout.extra_files)
     grid.provenance |= {"mirrors": mirrors, "sha256": cache.checksums(used)}
     return _finish(grid, layout, cache.folder, on_missing, "the server has no file for them")
+
+
+def _listed(paths):
+    """Text for the files that were found: how many, and the names of the first."""
+    if not paths:
+        return "no file"
+    names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return f"{len(paths)} files: {names}" if len(paths) > 1 else f"one file: {names}"
 
 
 def read_grid(layout, files, wavelength, medium, dtype, ranges, verbose, columns=()):

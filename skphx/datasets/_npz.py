@@ -15,6 +15,7 @@ from sklearn.utils import Bunch
 
 from skphx._atomic_write import write_atomically
 from skphx._domain import check_file
+from skphx._paths import as_path, whole_file
 from skphx.datasets._grid_arrays import arrays_of_grid, grid_of_named
 from skphx.datasets._medium import Medium
 
@@ -30,10 +31,10 @@ def load_npz_grid(
 
     Parameters
     ----------
-    path : str or path-like
-        File with `wavelength`, `teff`, `logg`, `feh` and `flux`, or `flux_1e4` for integers that
-        are 10,000 times the flux. Every other array with one number per spectrum is a further
-        parameter.
+    path : path
+        File, which may be compressed, with `wavelength`, `teff`, `logg`, `feh` and `flux`, or
+        `flux_1e4` for integers that are 10,000 times the flux. Every other array with one number
+        per spectrum is a further parameter.
     medium : {"air", "vacuum"} or None
         Medium of the wavelengths; needed if the file does not state it, and an error if the file
         states another one.
@@ -77,7 +78,7 @@ def save_npz_grid(path: str | os.PathLike[str], grid: Mapping[str, Any]) -> Path
 
     Parameters
     ----------
-    path : str or path-like
+    path : path
         File to write, ending in ``.npz``; an existing file is replaced.
     grid : Bunch
         Grid with `spectra`, `parameters`, `parameter_names`, `wavelength` and `medium`, and
@@ -97,7 +98,7 @@ def save_npz_grid(path: str | os.PathLike[str], grid: Mapping[str, Any]) -> Path
     --------
     See :func:`load_npz_grid`.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix != ".npz":
         raise ValueError(f"path must end in .npz, got {path.name!r}; rename the file.")
     arrays = arrays_of_grid(grid)
@@ -108,13 +109,14 @@ def save_npz_grid(path: str | os.PathLike[str], grid: Mapping[str, Any]) -> Path
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read all arrays of an npz file; pickled objects are refused."""
     # For other files, the error message of np.load would be about pickles.
-    if not zipfile.is_zipfile(path):
+    stored = whole_file(path)
+    if not zipfile.is_zipfile(stored):
         raise ValueError(
             f"{path.name} is not an .npz file (a zip archive of arrays), or is cut short; "
             f"download or write it again."
         )
     arrays = {}
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(stored, allow_pickle=False) as file:
         for key in file.files:
             try:
                 arrays[key] = file[key]

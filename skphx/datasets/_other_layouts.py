@@ -11,39 +11,24 @@ atlas9         FITS tables, one file per Teff, one column per log g     not in t
 cooltlusty     text, columns LAMBDA(mic) and FLAM                       not in the files
 =============  ======================================================  ====================
 
-All fluxes are converted to erg s⁻¹ cm⁻² cm⁻¹.
+Files may be compressed. All fluxes are converted to erg s⁻¹ cm⁻² cm⁻¹.
 """
 
-import bz2
-import gzip
-import lzma
 import os
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from skphx._domain import ANGSTROM_PER_CM, ANGSTROM_PER_MICRON, SPEED_OF_LIGHT_ANGSTROM
+from skphx._paths import find_file, open_text
 from skphx.datasets._layouts import GridLayout
-
-# First bytes of compressed files.
-_OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ": lzma.open,
-}
-_COMPRESSED = r"(?:\.gz|\.bz2|\.xz)?"
 
 
 def _open_text(path):
-    """Open a text file, which may be compressed; its temporary name may have no suffix."""
-    with open(path, "rb") as file:
-        start = file.read(8)
-    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), open)
-    return opener(path, "rt", encoding="ascii", errors="replace")
+    """Open a text file, which may be compressed."""
+    return open_text(path, encoding="ascii", errors="replace")
 
 
 def _numbers(words):
@@ -118,8 +103,9 @@ def _bosz_wavelength(path):
         raise ValueError("it has neither a column of wavelengths nor a resolution in its name")
     name = f"bosz2024_wave_{resolution[1]}.txt"
     for folder in Path(path).absolute().parents[:4]:
-        for candidate in (folder / name, folder / "wavelength_grids" / name):
-            if candidate.is_file():
+        for place in (folder, folder / "wavelength_grids"):
+            candidate = find_file(place, name)
+            if candidate is not None:
                 return read_bosz_axis(candidate)
     raise FileNotFoundError(
         f"there is no {name} in the folder of {Path(path).name} or above: it is needed for "
@@ -136,7 +122,8 @@ def read_bosz_axis(path):
 @lru_cache(maxsize=4)
 def _bosz_axis(path, _changed, _size):
     """Read wavelengths; date and size of the file are part of the key of the cache."""
-    wavelength = np.loadtxt(path, ndmin=1)
+    with _open_text(path) as file:
+        wavelength = np.loadtxt(file, ndmin=1)
     wavelength.flags.writeable = False
     return wavelength
 
@@ -213,8 +200,8 @@ LAYOUTS = (
         name="bt-settl",
         title="BT-Settl",
         reference="Allard, F., Homeier, D. & Freytag, B. (2012), Phil. Trans. R. Soc. A 370, 2765",
-        pattern=rf"lte(?P<teff>\d{{3}}(?:\.\d)?)-(?P<logg>\d\.\d)(?P<feh>[-+]\d\.\d)"
-        rf"a(?P<alpha>[-+]\d\.\d)\.BT-Settl\.spec\.7{_COMPRESSED}",
+        pattern=r"lte(?P<teff>\d{3}(?:\.\d)?)-(?P<logg>\d\.\d)(?P<feh>[-+]\d\.\d)"
+        r"a(?P<alpha>[-+]\d\.\d)\.BT-Settl\.spec\.7",
         convert={"teff": lambda text: 100.0 * float(text)},
         read=read_bt_settl,
     ),
@@ -222,7 +209,7 @@ LAYOUTS = (
         name="sonora-bobcat",
         title="Sonora Bobcat",
         reference="Marley, M. S. et al. (2021), ApJ 920, 85, doi:10.3847/1538-4357/ac141d",
-        pattern=rf"sp_t(?P<teff>\d+)g(?P<logg>\d+)nc_m(?P<feh>[-+]?\d\.\d){_COMPRESSED}",
+        pattern=r"sp_t(?P<teff>\d+)g(?P<logg>\d+)nc_m(?P<feh>[-+]?\d\.\d)",
         convert={"logg": _log_of_mks},
         read=read_sonora_bobcat,
     ),
@@ -242,7 +229,7 @@ LAYOUTS = (
         "153, 234",
         pattern=rf"bosz2024_\w\w_t(?P<teff>\d+)_g(?P<logg>[-+]\d+\.\d)_m(?P<feh>{_SIGNED})"
         rf"_a(?P<alpha>{_SIGNED})_c(?P<carbon>{_SIGNED})_v(?P<microturbulence>\d+)"
-        rf"_r(?:\d+_resam|orig_noresam)\.txt{_COMPRESSED}",
+        rf"_r(?:\d+_resam|orig_noresam)\.txt",
         defaults={"alpha": 0.0, "carbon": 0.0, "microturbulence": 2.0},
         read=read_bosz,
         medium="air",

@@ -145,10 +145,10 @@ def load_phoenix(
     Parameters
     ----------
     folder : path
-        Folder of the files, which may be in subfolders. HiRes files need
-        ``WAVE_PHOENIX-ACES-AGSS-COND-2011.fits`` in their folder or one above. MedRes archives
-        (``...R10000FITS_Z-0.0.zip``, ``...A1FITS...``) must be unpacked, each resolution in a
-        separate folder.
+        Folder of the files, which may be in subfolders and compressed with gzip, bzip2 or xz.
+        HiRes files need ``WAVE_PHOENIX-ACES-AGSS-COND-2011.fits`` in their folder or one above.
+        MedRes archives (``...R10000FITS_Z-0.0.zip``, ``...A1FITS...``) must be unpacked, each
+        resolution in a separate folder.
     teff, logg, feh, alpha : float, tuple (low, high), list of float, or None
         One value, all values from low to high, a list of values, or all values; in K,
         dex(cm s⁻²), dex and dex. alpha is a column of `parameters` if it varies.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skphx._paths import find_file
 from skphx.datasets._layouts import GridLayout
 
 LIBRARY = "PHOENIX-ACES-AGSS-COND-2011"
@@ -100,8 +101,8 @@ def read_phoenix(path):
 def _common_wavelength(path):
     """Wavelengths in Å of all HiRes files, from the folder of `path` or above, or None."""
     for folder in Path(path).absolute().parents[:4]:
-        candidate = folder / WAVELENGTH_FILE
-        if candidate.is_file():
+        candidate = find_file(folder, WAVELENGTH_FILE)
+        if candidate is not None:
             return read_axis(candidate)
     return None
 

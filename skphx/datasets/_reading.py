@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from skphx._domain import check_wavelength
+from skphx._domain import check_wavelength, plain_wavelength
 
 # Redward of 2.9e6 Å K / Teff the flux of a star is at least exp(-50) of its maximum. A file with
 # zeros there is incomplete.
@@ -39,6 +39,7 @@ class GridReader:
     def __init__(self, n_spectra, wavelength, dtype, absolute):
         self._range: tuple[float, float] | None = None
         self._target: NDArray[np.float64] | None = None
+        wavelength = plain_wavelength(wavelength)
         if isinstance(wavelength, tuple) and len(wavelength) == 2:
             low, high = (float(edge) for edge in wavelength)
             if not high > low:
@@ -152,12 +153,12 @@ def check_spectrum(wavelength, flux, *, teff=None, absolute=True):
     if bad.any():
         raise ValueError(
             f"{bad.sum()} of {len(flux)} pixels are not finite, the first at "
-            f"{wavelength[bad.argmax()]:.2f} Å"
+            f"{wavelength[bad.argmax()]:.2f} Å (pixel {bad.argmax()})"
         )
     if (flux < 0).any():
         raise ValueError(
             f"{(flux < 0).sum()} of {len(flux)} pixels are negative, the first at "
-            f"{wavelength[(flux < 0).argmax()]:.2f} Å"
+            f"{wavelength[(flux < 0).argmax()]:.2f} Å (pixel {(flux < 0).argmax()})"
         )
     zero = flux == 0
     if zero.all():

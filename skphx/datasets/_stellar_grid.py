@@ -16,6 +16,7 @@ from skphx._domain import (
     check_medium,
     check_wavelength,
 )
+from skphx._input_parameters import parameter_value, plain_parameters
 from skphx.datasets._line_physics import (
     SPECIES,
     gaussian_sigma,
@@ -189,7 +190,8 @@ def _check_parameters(parameters, teff, logg, feh):
     if parameters is None:
         nodes = []
         for name, values in zip(STELLAR_PARAMETERS, (teff, logg, feh), strict=True):
-            values = np.atleast_1d(np.asarray(values, dtype=np.float64))
+            values = np.asarray(parameter_value(values, name), dtype=np.float64)
+            values = np.atleast_1d(values)
             if values.ndim != 1 or not len(values):
                 raise ValueError(
                     f"{name} must be the values of the grid, one-dimensional and not empty, got "
@@ -199,6 +201,7 @@ def _check_parameters(parameters, teff, logg, feh):
                 raise ValueError(f"{name} must hold each value once, got {values.tolist()}.")
             nodes.append(values)
         parameters = list(product(*nodes))
+    parameters = plain_parameters(parameters, STELLAR_PARAMETERS, "parameters")
     parameters = np.array(parameters, dtype=np.float64)
     if parameters.ndim != 2 or parameters.shape[1] != 3 or not len(parameters):
         raise ValueError(

@@ -1,8 +1,8 @@
 """load_table_grid: load a grid from a table of files and their parameters."""
 
 import csv
+import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,10 @@ from sklearn.utils import Bunch
 
 from skphx._atomic_write import inside
 from skphx._domain import STELLAR_PARAMETERS, check_file
+from skphx._input_parameters import parameter_value
+from skphx._paths import as_path, open_text
+from skphx._plain import column_names
+from skphx.datasets._flux_units import flux_per_wavelength
 from skphx.datasets._grid_arrays import as_grid
 from skphx.datasets._medium import Medium
 from skphx.datasets._reading import GridReader, check_dtype
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def load_table_grid(
-    table: str | os.PathLike[str],
+    table: Any,
     *,
     folder: str | os.PathLike[str] | None = None,
     wavelength: ArrayLike | None = None,
@@ -34,12 +38,13 @@ def load_table_grid(
 
     Parameters
     ----------
-    table : path
-        CSV file with a column ``file`` and one column for each parameter: ``teff``, ``logg``,
-        ``feh`` and others.
+    table : path or table
+        CSV or ECSV file, which may be compressed, with a column ``file`` and one column for each
+        parameter: ``teff``, ``logg``, ``feh`` and others. Or a table with these columns: a
+        DataFrame, a Table of astropy, a structured array or a dict.
     folder : path or None
-        Folder of the files; None is the folder of the table. Names that lead out of it are
-        refused.
+        Folder of the files; None is the folder of the table's file. Names that lead out of it
+        are refused.
     wavelength : tuple (low, high), array-like of shape (n_pixels,), or None
         A tuple is a range in Å, both ends included. An array is the pixel centres in Å to which
         all spectra are interpolated linearly; it is needed if the files have different pixels.
@@ -61,7 +66,8 @@ def load_table_grid(
     FileNotFoundError
         If the table does not exist.
     ValueError
-        If the table has missing columns or files outside the folder, or files are damaged (the
+        If the table has missing columns or files outside the folder, or files are damaged, have
+        masked pixels or flux in units that cannot be converted to that of the first file (the
         message lists them).
 
     Examples
@@ -80,70 +86,119 @@ def load_table_grid(
     >>> grid.spectra.shape, grid.parameters[:, 0].tolist()
     ((2, 10), [5000.0, 6000.0])
     """
-    table = check_file(table)
-    rows = _read_rows(table)
-    folder = table.parent if folder is None else Path(folder)
+    name, rows, folder = _read_table(table, folder)
     paths = [inside(folder, row["file"]) for row in rows]
     reader = GridReader(len(rows), wavelength, check_dtype(dtype), absolute=False)
-    damaged, media, units = [], set(), set()
+    damaged, media, unit = [], set(), None
     for row, path in zip(rows, paths, strict=True):
         try:
             star = load_spectrum(path, medium=medium, wavelength_unit=wavelength_unit)
-            if star.flux.ndim != 1:
-                raise ValueError(f"it has {len(star.flux)} orders; spectra of a grid have one")
-            reader.add(star.wavelength, star.flux)
+            flux, unit = _flux_of(star, row["file"], unit, is_first=reader.n_read == 0)
+            reader.add(star.wavelength, flux)
         except (ValueError, OSError) as error:
             damaged.append(f"{row['file']}: {error}")
             continue
         media.add(star.medium)
-        units.add(star.units["flux"])
     if damaged:
         listed = "\n  ".join(damaged[:8] + ["..."] * (len(damaged) > 8))
         raise ValueError(
-            f"{len(damaged)} of {len(rows)} files of {table.name} cannot be used:\n  {listed}"
+            f"{len(damaged)} of {len(rows)} files of {name} cannot be used:\n  {listed}"
         )
     if len(media) > 1:
         raise ValueError(
-            f"some files of {table.name} have wavelengths in air and some in vacuum; convert them "
+            f"some files of {name} have wavelengths in air and some in vacuum; convert them "
             f"to one medium."
         )
-    nodes = [{name: row[name] for name in row if name != "file"} for row in rows]
+    nodes = [{key: row[key] for key in row if key != "file"} for row in rows]
     names, constants = columns_of(nodes)
     grid = as_grid(
-        name=table.name,
+        name=name,
         spectra=reader.spectra,
-        parameters=np.array([[node[name] for name in names] for node in nodes]),
+        parameters=np.array([[node[key] for key in names] for node in nodes]),
         names=names,
         wavelength=reader.wavelength,
         medium=media.pop(),
-        unit=units.pop() if len(units) == 1 else None,
+        unit=unit,
     )
     grid.constants = constants
     grid.provenance |= {"folder": str(folder), "n_files": len(rows)}
     return grid
 
 
-def _read_rows(table):
-    """Read the rows of the table: dicts with the name of the file, and numbers."""
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file, skipinitialspace=True))
-    columns = set(rows[0]) if rows else set()
-    missing = [name for name in ("file", *STELLAR_PARAMETERS) if name not in columns]
-    if missing:
+def _flux_of(star, name, unit, *, is_first):
+    """Return the flux of a file per unit wavelength, in the unit of the files before."""
+    if star.flux.ndim != 1:
+        raise ValueError(f"it has {len(star.flux)} orders; spectra of a grid have one")
+    if star.mask.any():
         raise ValueError(
-            f"{table.name} needs columns file, {', '.join(STELLAR_PARAMETERS)}, and lacks "
-            f"{', '.join(missing)}; its first line must be the names of the columns."
+            f"{star.mask.sum()} of {star.mask.size} pixels are masked or not finite, the first is "
+            f"pixel {star.mask.argmax()}; spectra of a grid need flux at every pixel"
+        )
+    own = star.units["flux"]
+    if is_first:
+        return flux_per_wavelength(star.flux, own, star.wavelength, name)
+    if (own is None) != (unit is None):
+        raise ValueError(
+            f"the unit of its flux is {own or 'not given'}, and that of the files before is "
+            f"{unit or 'not given'}; all files must have one unit"
+        )
+    return flux_per_wavelength(star.flux, own, star.wavelength, name, wanted=unit)
+
+
+def _read_table(table, folder):
+    """Return the name of the table, its rows, dicts of the file and numbers, and the folder."""
+    if column_names(table) is None and not hasattr(table, "colnames"):
+        path = check_file(table)
+        folder = path.parent if folder is None else as_path(folder)
+        return path.name, _read_rows(path), folder
+    if folder is None:
+        raise ValueError("a table in memory needs folder, the folder of the files.")
+    return "table", _check_columns(_texts_of(table), "table"), as_path(folder)
+
+
+def _texts_of(table):
+    """Return the columns of a table in memory: dict of lists, parameters without units."""
+    columns = {}
+    for name in column_names(table) or []:
+        column = [row[name] for row in table] if isinstance(table, list) else table[name]
+        if name != "file":
+            column = parameter_value(column, name)
+        columns[name] = list(column)
+    return columns
+
+
+def _read_rows(table):
+    """Read the rows of a file: dicts with the name of the file, and numbers."""
+    with open_text(table, name=table.name, newline="", encoding="utf-8-sig") as file:
+        text = file.read()
+    if text.startswith("# %ECSV"):
+        from astropy.table import Table
+
+        columns = _texts_of(Table.read(text, format="ascii.ecsv"))
+    else:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True))
+        columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    return _check_columns(columns, table.name)
+
+
+def _check_columns(columns, table):
+    """Return rows of the columns of a table: dicts with the name of the file, and numbers."""
+    missing = [name for name in ("file", *STELLAR_PARAMETERS) if name not in columns]
+    if missing or not len(columns["file"]):
+        raise ValueError(
+            f"{table} needs columns file, {', '.join(STELLAR_PARAMETERS)}, and lacks "
+            f"{', '.join(missing) or 'rows'}; its first line must be the names of the columns."
         )
     numbers: list[dict[str, Any]] = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in enumerate(zip(*columns.values(), strict=True), start=2):
+        shown = dict(zip(columns, row, strict=True))
         try:
-            values = {name: float(row[name]) for name in row if name != "file"}
+            values = {name: float(shown[name]) for name in shown if name != "file"}
         except (TypeError, ValueError):
             raise ValueError(
-                f"line {line} of {table.name} must hold a number in each column but file, got "
-                f"{row}."
+                f"line {line} of {table} must hold a number in each column but file, got {shown}."
             ) from None
         if not np.isfinite(list(values.values())).all():
-            raise ValueError(f"line {line} of {table.name} must hold finite numbers, got {row}.")
-        numbers.append({"file": row["file"], **values})
+            raise ValueError(f"line {line} of {table} must hold finite numbers, got {shown}.")
+        numbers.append({"file": str(shown["file"]), **values})
     return numbers

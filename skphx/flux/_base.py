@@ -1,5 +1,6 @@
 """Base class of all emulators: nodes, normalisation, physical flux, points outside, scores."""
 
+import warnings
 from abc import abstractmethod
 
 import numpy as np
@@ -13,7 +14,9 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skphx._domain import MEDIA
-from skphx._input_spectra import check_finite
+from skphx._input_parameters import plain_parameters
+from skphx._input_spectra import check_finite, plain_flux
+from skphx._plain import column_names
 from skphx.flux._choice import SMOOTH_KINDS
 from skphx.flux._continua import NodeContinua
 from skphx.flux._pixels import resampled
@@ -42,8 +45,8 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_spectra, n_parameters)
-            Stellar parameters.
+        X : array-like or table of shape (n_spectra, n_parameters)
+            Stellar parameters; columns of a table are found by their names.
         absolute : bool
             Multiply by the continuum that the normalisers divided out, also interpolated:
             flux in the unit of the spectra given to `fit`.
@@ -73,8 +76,8 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_spectra, n_parameters)
-            Stellar parameters.
+        X : array-like or table of shape (n_spectra, n_parameters)
+            Stellar parameters; columns of a table are found by their names.
         absolute : bool
             Differentiate raw flux, as :meth:`predict` gives it.
 
@@ -121,7 +124,7 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             If fit was not called, or the shape is wrong.
         """
         check_is_fitted(self)
-        return self.grid_.distance(validate_data(self, X, dtype=np.float64, reset=False))
+        return self.grid_.distance(self._validate_parameters(X))
 
     def normalize(self, spectra: ArrayLike, parameters: ArrayLike) -> NDArray[np.float64]:
         """Normalise spectra as in fit, to the flux that `predict` returns.
@@ -145,7 +148,7 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             If fit was not called, or a normaliser refuses the spectra.
         """
         check_is_fitted(self)
-        flux = check_array(spectra, dtype=np.float64)
+        flux = check_array(plain_flux(spectra, name="spectra"), dtype=np.float64)
         normalizer = self._fitted_normalizer()
         if normalizer is None and flux.shape[1] == len(self.wavelength_):
             return flux
@@ -156,8 +159,10 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             )
         if normalizer is not None:
             with config_context(enable_metadata_routing=True):
+                names = self.grid_.parameter_names
+                parameters = np.asarray(plain_parameters(parameters, names, "parameters"))
                 flux = normalizer.transform(
-                    flux, **self._teff_for(normalizer, "transform", np.asarray(parameters))
+                    flux, **self._teff_for(normalizer, "transform", parameters)
                 )
         for pixels in self.selected_pixels_ or ():
             flux = resampled(flux, pixels)
@@ -168,8 +173,8 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_spectra, n_parameters)
-            Stellar parameters.
+        X : array-like or table of shape (n_spectra, n_parameters)
+            Stellar parameters; columns of a table are found by their names.
         y : array-like of shape (n_spectra, n_pixels)
             Spectra, in the form that `fit` takes.
 
@@ -222,6 +227,7 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     def _validate_nodes(self, X, y):
         """Return nodes and spectra as checked arrays."""
+        X, y = plain_parameters(X, self.parameter_names, "X"), plain_flux(y, name="y")
         if isinstance(y, np.ndarray) and y.ndim == 2 and y.dtype.kind == "f":
             # Before scikit-learn's own check, whose message does not name spectrum and pixel.
             for row, flux in enumerate(y):
@@ -299,8 +305,19 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     def _points(self, X):
         """Return the points at which to evaluate, all inside the grid."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self.grid_.resolve_outside(X, self.extrapolate)
+        return self.grid_.resolve_outside(self._validate_parameters(X), self.extrapolate)
+
+    def _validate_parameters(self, X):
+        """Return parameters as an array, their columns in the order of fit."""
+        names = None if self.parameter_names is None else self.grid_.parameter_names
+        is_matched = names is not None and column_names(X) is not None
+        X = plain_parameters(X, names, "X")
+        with warnings.catch_warnings():
+            if is_matched:
+                # Their names were found here, whether fit had names or not.
+                X = np.asarray(X)
+                warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            return validate_data(self, X, dtype=np.float64, reset=False)
 
     def _select(self, new, pixels):
         """Bring the attributes that all emulators have to other pixels, in a copy `new`."""

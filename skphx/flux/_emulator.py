@@ -165,8 +165,9 @@ class FluxEmulator(SpectralEmulator):
 
         Parameters
         ----------
-        X : array-like of shape (n_nodes, n_parameters)
-            Stellar parameters of the nodes, columns as `parameter_names`.
+        X : array-like or table of shape (n_nodes, n_parameters)
+            Stellar parameters of the nodes, columns as `parameter_names`. The columns of a
+            DataFrame, a Table of astropy or a structured array are found by their names.
         y : array-like of shape (n_nodes, n_pixels)
             Their spectra: raw flux as the normaliser takes it, or normalised.
 
@@ -179,8 +180,8 @@ class FluxEmulator(SpectralEmulator):
         ------
         ValueError
             If a parameter of the constructor is unknown; nodes are repeated, missing, fewer
-            than the interpolation needs or do not fit `parameter_names`; or spectra are not
-            finite, negative or, without a normaliser, far from a continuum of 1.
+            than the interpolation needs or do not fit `parameter_names`; or spectra are masked,
+            not finite, negative or, without a normaliser, far from a continuum of 1.
         """
         with fit_task(self, X, y):
             self._fit(X, y)

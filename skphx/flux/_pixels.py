@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skphx._domain import check_wavelength
+from skphx._domain import check_wavelength, plain_wavelength
 
 
 class PixelsBetween:
@@ -34,7 +34,7 @@ def find_pixels(wavelength, old):
     Parameters
     ----------
     wavelength : tuple (start, stop) or array-like of shape (n_new,)
-        Range to keep, Å; or new pixel centres within the old range, Å.
+        Range to keep, Å; or new pixel centres within the old range, Å. Quantities are converted.
     old : ndarray of shape (n_old,)
         Old pixel centres, Å.
 
@@ -60,6 +60,7 @@ def find_pixels(wavelength, old):
     >>> find_pixels([5000.25], old)[0].share
     array([0.25])
     """
+    wavelength = plain_wavelength(wavelength)
     if isinstance(wavelength, tuple) and len(wavelength) == 2:
         start, stop = (float(edge) for edge in wavelength)
         first, last = np.searchsorted(old, start), np.searchsorted(old, stop, side="right")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS, KINEMATIC_UNITS, PARAMETER_UNITS
+from skphx._input_parameters import plain_parameters
 
 # Bounds that exceed the grid by less than this part of its width do so by rounding.
 _ROUNDING = 1e-9
@@ -110,6 +111,7 @@ def priors_around(
 
 def _check_values(values, parameter_names, argument):
     """Return an array of one row for each spectrum and one column for each parameter."""
+    values = plain_parameters(values, parameter_names, argument)
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(parameter_names):
         raise ValueError(

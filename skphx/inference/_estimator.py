@@ -14,6 +14,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_scalar, validate_data
 
 from skphx._domain import check_flux
+from skphx._input_parameters import plain_parameters
+from skphx._input_spectra import plain_flux
+from skphx._plain import plain_numbers
 from skphx._progress import fit_task
 from skphx._restore import restore_on_failure
 from skphx.flux._base import SpectralEmulator
@@ -159,8 +162,9 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         ----------
         X : array-like of shape (n_spectra, n_pixels)
             Spectra of the grid's nodes, raw or normalised as the emulator needs them.
-        y : array-like of shape (n_spectra, n_parameters)
-            Their stellar parameters.
+        y : array-like or table of shape (n_spectra, n_parameters)
+            Their stellar parameters, columns as ``emulator.parameter_names``. The columns of a
+            DataFrame, a Table of astropy or a structured array are found by their names.
 
         Returns
         -------
@@ -170,8 +174,9 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         Raises
         ------
         ValueError
-            If a parameter of the constructor is out of its range, or the emulator refuses the
-            spectra or the nodes.
+            If a parameter of the constructor is out of its range, a pixel or parameter is
+            masked, a unit would be lost, the columns of `y` have other names, or the emulator
+            refuses the spectra or the nodes.
         TypeError
             If `observation_model` is not an ObservationModel.
 
@@ -181,6 +186,8 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             If bounds of the constructor go beyond the grid.
         """
         self._check_settings()
+        X = plain_flux(X)
+        y = plain_parameters(y, getattr(self.emulator, "parameter_names", None), "y")
         spectra, parameters = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
         )
@@ -242,8 +249,9 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             If `fit` was not called.
         ValueError
             If the spectra do not have the pixels of fit, a spectrum is zero everywhere or mostly
-            negative, a box is empty, a shape is wrong, priors are given without `sigma`, or
-            either is given and `search` is not "gauss-newton".
+            negative, an element is masked or has a unit, a box is empty, a shape is wrong,
+            priors are given without `sigma`, or either is given and `search` is not
+            "gauss-newton".
         ImportError
             If scikit-optimize is not installed and `search` needs it.
 
@@ -254,8 +262,15 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             :func:`~skphx.inference.boxes_around`, nor for infinite ones.
         """
         check_is_fitted(self)
-        spectra = validate_data(self, X, dtype=np.float64, reset=False)
+        spectra = validate_data(self, plain_flux(X), dtype=np.float64, reset=False)
         check_flux(spectra)
+        bounds, priors = (
+            values
+            if isinstance(values, Mapping)
+            else plain_numbers(values, name, remedy="NaN stands for no value")
+            for name, values in (("bounds", bounds), ("priors", priors))
+        )
+        sigma = plain_numbers(sigma, "sigma", remedy="give these pixels a large error")
         grid = self.emulator_.grid_
         boxes = self._boxes(bounds, len(spectra))
         errors = check_sigma(sigma, spectra.shape)
@@ -290,6 +305,33 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         )
         # The flux of a point outside the nodes was that at the edge.
         return grid.resolve_outside(points, "clip")
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination of the inferred parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_spectra, n_pixels)
+            Spectra, as `predict` takes them.
+        y : array-like or table of shape (n_spectra, n_parameters)
+            Their true parameters; columns of a table are found by their names.
+        sample_weight : array-like of shape (n_spectra,), optional
+            Weights of the spectra.
+
+        Returns
+        -------
+        float
+            Mean of R² over the parameters; 1 is perfect.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As :meth:`predict`, or if the columns of `y` have other names.
+        """
+        check_is_fitted(self)
+        emulator = self.emulator_
+        y = plain_parameters(y, getattr(emulator, "parameter_names", None), "y")
+        return super().score(X, y, sample_weight)
 
     def infer(
         self,

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skphx._input_parameters import plain_parameters
+from skphx._plain import column_names
+
 # Values of an axis that differ by less than this fraction of its range are the same value: grids
 # read from float32 files have 0.1 and 0.10000000149 for the same node. Points outside a bound by
 # less than this are on the bound.
@@ -23,10 +26,10 @@ def check_nodes(
 
     Parameters
     ----------
-    parameters : array-like of shape (n_nodes, n_parameters)
-        One node per row.
+    parameters : array-like or table of shape (n_nodes, n_parameters)
+        One node per row. The columns of tables are found by their names.
     parameter_names : sequence of str, or None
-        One name per column; None is ``x0, x1, ...``.
+        One name per column; None is the names of the columns of a table, else ``x0, x1, ...``.
     name : str
         Name of the argument, for the messages.
 
@@ -41,7 +44,8 @@ def check_nodes(
     ------
     ValueError
         If `parameters` is not a two-dimensional array of finite numbers with one column per
-        name, has no row, or two names are equal.
+        name, has no row, has columns with other names or masked elements, or two names are
+        equal.
 
     Examples
     --------
@@ -49,6 +53,9 @@ def check_nodes(
     >>> check_nodes([[5000], [6000]])[1]
     ('x0',)
     """
+    if parameter_names is None:
+        parameter_names = column_names(parameters)
+    parameters = plain_parameters(parameters, parameter_names, name)
     try:
         nodes = np.array(parameters, dtype=np.float64)
     except (TypeError, ValueError) as error:

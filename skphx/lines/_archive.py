@@ -18,7 +18,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from skphx._atomic_write import TEMPORARY, write_atomically
 from skphx._domain import LINE_PARAMETERS
+from skphx._paths import as_path
 from skphx.lines._archive_arrays import (
     damaged,
     digest,
@@ -101,7 +101,7 @@ class LineArchive:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         if not self.path.is_dir():
             raise FileNotFoundError(f"there is no archive of lines: {self.path} is not a folder.")
         self.manifest = read_manifest(self.path)
@@ -134,7 +134,7 @@ class LineArchive:
             If the folder holds other things, or belongs to other input, settings or another
             version of skphx.
         """
-        path = Path(path)
+        path = as_path(path)
         path.mkdir(parents=True, exist_ok=True)
         if not has_manifest(path):
             # The manifest is written first: without it nothing else here is ours.
@@ -181,7 +181,7 @@ class LineArchive:
         ValueError
             If the folder is not an archive, or damaged.
         """
-        if not has_manifest(Path(path)):
+        if not has_manifest(as_path(path)):
             return None
         archive = cls(path)
         other = difference(archive.manifest, wavelength, spectra, settings)
@@ -369,7 +369,7 @@ class LineArchive:
         ValueError
             If the folder is not empty.
         """
-        path = Path(path)
+        path = as_path(path)
         if path.exists() and any(path.iterdir()):
             raise ValueError(f"path must be an empty folder or a new one, but {path} holds files.")
         (path / "units").mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_scalar
 
 from skphx._domain import LINE_PARAMETERS, check_wavelength
 from skphx._input_spectra import validate_normalised
+from skphx._plain import plain_numbers
 from skphx._progress import fit_task
 from skphx._restore import restore_on_failure
 from skphx.lines._archive import LineArchive
@@ -161,9 +162,10 @@ class BaseCloner(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         NotFittedError
             If `fit` was not called.
         ValueError
-            If the number of columns is not 4 * n_lines.
+            If the number of columns is not 4 * n_lines, or a number is masked.
         """
         check_is_fitted(self)
+        X = plain_numbers(X, "X", remedy="a line that is absent is NaN")
         lines = check_array(
             X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_features=0
         )

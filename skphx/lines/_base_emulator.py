@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skphx._domain import check_wavelength
+from skphx._input_parameters import plain_parameters
 from skphx._progress import fit_task
 from skphx._restore import restore_on_failure
 from skphx.flux._base import SpectralEmulator
@@ -77,8 +78,9 @@ class LineEmulator(SpectralEmulator):
 
         Parameters
         ----------
-        X : array-like of shape (n_nodes, n_parameters)
-            Stellar parameters of the nodes, columns as `parameter_names`.
+        X : array-like or table of shape (n_nodes, n_parameters)
+            Stellar parameters of the nodes, columns as `parameter_names`. The columns of a
+            DataFrame, a Table of astropy or a structured array are found by their names.
         y : array-like of shape (n_nodes, n_pixels)
             Their spectra, as the cloner takes them.
 
@@ -125,8 +127,9 @@ class LineEmulator(SpectralEmulator):
 
         Parameters
         ----------
-        X : array-like of shape (n_nodes, n_parameters)
-            Stellar parameters of the nodes, columns as `parameter_names`.
+        X : array-like or table of shape (n_nodes, n_parameters)
+            Stellar parameters of the nodes, columns as `parameter_names`. The columns of a
+            DataFrame, a Table of astropy or a structured array are found by their names.
         table : LineTable
             Lines of each node, in the same order; lines of equal `identity` are the same line,
             and the emulator's list has the identities in their order. Values are kept in single
@@ -152,6 +155,7 @@ class LineEmulator(SpectralEmulator):
             )
         if self.flux not in (None, "auto"):
             raise ValueError("flux needs spectra to learn, and fit_table has none; set flux=None.")
+        X = plain_parameters(X, self.parameter_names, "X")
         nodes = validate_data(self, X, dtype=np.float64)
         if table.n_spectra != len(nodes):
             raise ValueError(

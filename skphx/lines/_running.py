@@ -7,6 +7,7 @@ units, their order, or the process, so that a stored answer is as good as a new 
 
 import importlib
 from collections.abc import Sequence
+from os import PathLike
 from time import perf_counter
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_memory
 
+from skphx._paths import as_path
 from skphx.lines._dense import render_dense
 from skphx.lines._fitting import fit_lines, fit_spectrum
 from skphx.lines._joint import fit_window
@@ -102,7 +104,7 @@ def run_units(
         Arguments of each unit.
     n_jobs : int or None
         Units computed at once, by :class:`joblib.Parallel` and the backend in force.
-    memory : str, :class:`joblib.Memory` or None
+    memory : path, :class:`joblib.Memory` or None
         Cache of results.
     archive : LineArchive or None
         Durable store of results.
@@ -127,6 +129,8 @@ def run_units(
     missing = [number for number, result in enumerate(results) if result is None]
     if progress is not None:
         progress.skip(len(units) - len(missing))
+    if isinstance(memory, str | PathLike):
+        memory = str(as_path(memory))
     compute = check_memory(memory).cache(function)
     # Unordered: a slow spectrum must not hold back from the disk those that are done. Arrays go
     # to the processes as they are: mapped, every spectrum would stay in shared memory to the end.

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skphx._domain import LINE_PARAMETERS
+from skphx._domain import LINE_PARAMETERS, check_file
+from skphx._paths import as_path, whole_file
 from skphx.lines._engine.arguments import rising_offsets
 from skphx.lines._engine.devices import fetch, send
 from skphx.lines._engine.profile import get_profile, total_fwhm
@@ -318,7 +320,7 @@ class LineTable:
             File to write; ``.npz`` is appended where it is missing.
         """
         np.savez(
-            fspath(path),
+            str(as_path(path)),
             version=np.int64(FORMAT_VERSION),
             offsets=self.offsets,
             identity=self.identity,
@@ -332,7 +334,7 @@ class LineTable:
         Parameters
         ----------
         path : path
-            The npz file.
+            The npz file, which may be compressed.
 
         Returns
         -------
@@ -341,10 +343,19 @@ class LineTable:
 
         Raises
         ------
+        FileNotFoundError
+            If the file does not exist.
         ValueError
             If the file is no table of lines, or of a later version.
         """
-        with np.load(path, allow_pickle=False) as file:
+        path = check_file(path)
+        stored = whole_file(path)
+        if not is_zipfile(stored):
+            raise ValueError(
+                f"{path} is not a table of lines, or is cut short; pass a file that "
+                f"LineTable.save wrote."
+            )
+        with np.load(stored, allow_pickle=False) as file:
             version = int(file["version"]) if "version" in file else FORMAT_VERSION
             old = _OLD_NAMES if version < 2 else {}
             names = {n: old.get(n, n) for n in ("offsets", "identity", *LINE_PARAMETERS)}

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skphx._atomic_write import write_atomically
-from skphx._domain import SPEED_OF_LIGHT
+from skphx._atomic_write import make_folder, write_atomically
+from skphx._domain import SPEED_OF_LIGHT, check_file
+from skphx._paths import as_path, plain_name, whole_file
 from skphx.lines import LineTable
 from skphx.paper._extra import needed_for
 
@@ -47,7 +48,8 @@ def read_state_dicts(sources: Any) -> LineTable:
     ----------
     sources : dict, path, or list of these
         State dictionaries, or ``.pt`` files that hold one, one a spectrum; or a folder of such
-        files, taken in the order of their names. They hold ``lam_centers`` (Å), ``amplitudes``
+        files, taken in the order of their names. Files may be compressed. They hold
+        ``lam_centers`` (Å), ``amplitudes``
         (ln of the area), ``sigma_widths`` (ln σ), ``gamma_widths`` (ln γ), and optionally
         ``radial_velocity`` (km/s), which moves the centres, and ``pre_line_centers``, the
         centres as detected: lines of equal ones get equal identities.
@@ -62,7 +64,7 @@ def read_state_dicts(sources: Any) -> LineTable:
     Raises
     ------
     FileNotFoundError
-        If a folder holds no ``.pt`` file.
+        If a folder holds no ``.pt`` file, or a file does not exist.
     ValueError
         If an entry is missing, or a file holds anything but tensors and plain numbers.
     ImportError
@@ -76,10 +78,15 @@ def read_state_dicts(sources: Any) -> LineTable:
     >>> read_state_dicts(state).center.round(2)
     array([5000.5])
     """
-    if isinstance(sources, str | PathLike) and Path(sources).is_dir():
-        folder, sources = Path(sources), sorted(Path(sources).glob("*.pt"))
+    if isinstance(sources, str | PathLike) and as_path(sources).is_dir():
+        folder = as_path(sources)
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        sources = [path for path in files if plain_name(path).endswith(".pt")]
         if not sources:
-            raise FileNotFoundError(f"sources: there is no .pt file in {folder}.")
+            found = ", ".join(path.name for path in files[:3]) or "nothing"
+            raise FileNotFoundError(
+                f"sources: there is no .pt file in {folder}, which holds {found}."
+            )
     if isinstance(sources, Mapping | str | PathLike):
         sources = [sources]
     return LineTable.concatenate(_read_one(source) for source in sources)
@@ -116,17 +123,18 @@ def save_state_dicts(
     ------
     ImportError
         If torch is not installed.
+    LocalFileError
+        If the folder or a file cannot be written.
     """
     with needed_for("writing files of blase"):
         import torch
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    place = make_folder(as_path(folder))
     paths = []
     for number, one in zip(numbers or range(len(table)), table, strict=True):
         state = {name: torch.as_tensor(value) for name, value in _to_state_dict(one).items()}
         if line_centers is not None:
             state["pre_line_centers"] = torch.as_tensor(np.asarray(line_centers)[one.identity])
-        paths.append(folder / f"node_{number:05d}.pt")
+        paths.append(place / f"node_{number:05d}.pt")
         write_atomically(paths[-1], lambda file, state=state: torch.save(state, file))
     return paths
 
@@ -170,8 +178,9 @@ def _load(path):
     """Read a ``.pt`` file without running any code that it may hold."""
     with needed_for("reading files of blase"):
         import torch
+    path = check_file(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(whole_file(path), map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ValueError(
             f"{path} holds more than tensors and plain numbers, so reading it would run code from "

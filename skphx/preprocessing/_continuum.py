@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skphx._domain import check_flux, check_wavelength
 from skphx._input_spectra import FLOATS, validate_spectra
+from skphx._plain import plain_numbers
 from skphx._progress import one_task
 from skphx._restore import restore_on_failure
 
@@ -245,7 +246,7 @@ class ContinuumNormalizer(
                     f"transform."
                 )
             return self._evaluate(X, self.coefficients_, np.multiply)
-        factor = np.asarray(continuum, dtype=np.float64)
+        factor = np.asarray(plain_numbers(continuum, "continuum"), dtype=np.float64)
         if factor.shape not in (X.shape, X.shape[1:]):
             raise ValueError(
                 f"continuum must have one row per spectrum, shape {X.shape}, got shape "

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skphx._domain import check_flux
 from skphx._input_spectra import FLOATS, validate_spectra
+from skphx._plain import plain_numbers
 from skphx._progress import one_task
 from skphx._restore import restore_on_failure
 
@@ -155,6 +156,7 @@ class PercentileNormalizer(
                     f"transform."
                 )
             scale = self.scale_
+        scale = plain_numbers(scale, "scale")
         factor = np.atleast_1d(np.asarray(scale, dtype=np.float64))
         if factor.shape not in ((1,), (len(X),)):
             raise ValueError(
