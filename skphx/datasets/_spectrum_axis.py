@@ -75,7 +75,9 @@ def header_axis(header, n_pixels, request, hdus=None):
             f"and flux in a table."
         )
     scale = _scale(header, kind)
-    if scale == "linear" and re.match(r"A?WAV\w?-", kind):
+    given = request.wavelength_unit
+    is_plain = given is None or parse_length(given)[1] == "linear"
+    if scale == "linear" and is_plain and re.match(r"A?WAV\w?-", kind):
         return _standard(header, stated, n_pixels, request, hdus), medium
     # The reference pixel is 0 by default in the FITS standard, and 1 in IRAF.
     reference = header.get("CRPIX1", 0.0 if kind in ("WAVE", "AWAV") else 1.0)
@@ -108,12 +110,7 @@ def _standard(header, stated, n_pixels, request, hdus):
     from astropy import units
     from astropy.wcs import WCS
 
-    unit, scale = agreed_unit(stated, "linear", request)
-    if scale != "linear":
-        raise NoSpectrumError(
-            f"has an axis of type {header['CTYPE1']}, which is a logarithm by itself: pass "
-            f"wavelength_unit as a unit of length."
-        )
+    unit, _ = agreed_unit(stated, "linear", request)
     header = header.copy()
     header["CUNIT1"] = unit.to_string("fits")
     axis = WCS(header, hdus, naxis=1)

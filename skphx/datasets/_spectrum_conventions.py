@@ -56,8 +56,8 @@ def _hst_bits(header):
 
 
 _SDSS_ARRAYS = frozenset({
-    "or_mask", "wdisp", "wresl", "sky", "model", "ivar", "specobj", "spall", "spzline", "zall",
-    "zline", "specobjall", "zbest",
+    "or_mask", "continuum_subtracted", "wdisp", "wresl", "sky", "model", "ivar", "specobj",
+    "spall", "spzline", "zall", "zline", "specobjall", "zbest",
 })  # fmt: skip
 _HST_ARRAYS = frozenset({
     "gross", "net", "background", "gcounts", "net_error", "error_lower", "variance_flat",
@@ -93,6 +93,10 @@ CONVENTIONS = (
         mask_good=0,
         wavelength_unit="Angstrom",
         silent=frozenset({"ormask", "or_mask"}),
+    ),
+    Convention(
+        lambda header: "GALAH" in _word(header, "ORIGIN"),
+        silent=frozenset({"no_sky_spectrum", "no_sky_subspectrum", "no_sky_sigma"}),
     ),
     # The one bit that means "do not use"; the others are history.
     Convention(

@@ -20,8 +20,11 @@ from skphx.datasets._spectrum_parts import Array, Part, assign, unused
 from skphx.datasets._spectrum_request import NoSpectrumError, UnknownLayoutError
 from skphx.datasets._spectrum_star import overlap, read_part
 
-# What rows of images are called in headers of 6dF and LAMOST, and what LAMOST calls its five.
-_LAMOST_ROWS = ("flux", "ivar", "wavelength", "andmask", "ormask")
+# The five rows of images of LAMOST, and of SDSS until its seventh release.
+_FIVE_ROWS = {
+    "LAMOST": ["flux", "ivar", "wavelength", "andmask", "ormask"],
+    "SDSS 2.5-M": ["flux", "continuum_subtracted", "error", "mask", "model"],
+}
 
 
 def open_content(content):
@@ -197,9 +200,8 @@ def _named_rows(array):
     header, values = array.header, array.values
     if values.ndim != 2:
         return []
-    if str(header.get("TELESCOP", "")).strip() == "LAMOST" and len(values) == 5:
-        labels = list(_LAMOST_ROWS)
-    else:
+    labels = _FIVE_ROWS.get(str(header.get("TELESCOP", "")).strip(), [])
+    if len(values) != 5 or not labels:
         keys = next((key for key in ("ROW", "ARRAY", "BANDID") if f"{key}1" in header), "ROW")
         labels = [str(header.get(f"{keys}{i + 1}", "")).strip() for i in range(len(values))]
         # IRAF: "spectrum - background median, weights variance, clean no".
@@ -299,6 +301,8 @@ def _other_hdus(hdus, used, convention, request):
             continue
         if number and (key in names.BOOKKEEPING - {""} or key in convention.silent):
             continue
+        if names.wavelength_name(key):  # of the same pixels in air, or in another frame
+            continue
         left.append(_where(hdus, number))
     return left
 
@@ -332,6 +336,8 @@ def _read_images(hdus, part, tables, request):
 def _name_the_primary(part):
     """Name the only image, or the one image without a name beside others that are no flux."""
     unnamed = [array for array in part.arrays if array.key in ("", "primary")]
+    if len(part.arrays) == 1 and part.arrays[0].key not in names.NO_FLUX:
+        unnamed = part.arrays  # named after the star, or in any way
     if any(array.key in names.FLUX for array in part.arrays) or len(unnamed) != 1:
         return
     errors = names.SIGMA | names.VARIANCE | names.IVAR | names.RELATIVE
@@ -341,7 +347,8 @@ def _name_the_primary(part):
         for array in part.arrays
         if array is not unnamed[0]
     )
-    if unnamed[0].number == 0 or others_known:
+    is_axis = unnamed[0].key in known or names.wavelength_name(unnamed[0].key)
+    if not is_axis and (unnamed[0].number == 0 or others_known):
         unnamed[0].key = "flux"
 
 

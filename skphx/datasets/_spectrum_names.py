@@ -52,6 +52,11 @@ STARS = frozenset({
     "source_id", "sobject_id", "targetid", "target_id", "sdss_id", "gaia_id", "obsid",
     "object_id", "star_id", "apogee_id", "kic", "tic", "object", "star", "designation",
 })  # fmt: skip
+# What is an image of the same star, and not its flux.
+NO_FLUX = frozenset({
+    "cont", "continuum", "sky", "background", "bkg", "model", "template", "telluric", "blaze",
+    "flat", "residual", "residuals", "weight", "weights", "snr", "raw", "dispersion",
+})  # fmt: skip
 # Arrays and extensions that nobody misses.
 BOOKKEEPING = frozenset({
     "", "index", "level_0", "unnamed:_0", "pixel", "pix", "row", "or_mask", "ormask", "history",

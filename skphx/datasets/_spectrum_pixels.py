@@ -45,8 +45,7 @@ def tidy(rows, request):
     Parameters
     ----------
     rows : list of Row
-        Orders, or the one spectrum. One in which wavelengths jump back between long increasing
-        parts is several orders, one after the other.
+        Orders, or the one spectrum.
     request : Request
         Warnings go to its notes.
 
@@ -65,8 +64,6 @@ def tidy(rows, request):
         If no pixel is good.
     """
     rows = _without_empty_errors(rows, request)
-    if len(rows) == 1:
-        rows = _split_orders(rows[0])
     for row in rows:
         row.mask = row.mask | ~np.isfinite(row.flux)
         if row.sigma is not None:
@@ -113,8 +110,19 @@ def _without_empty_errors(rows, request):
     return [Row(row.wavelength, row.flux, None, row.mask) for row in rows]
 
 
-def _split_orders(row):
-    """Split at the jumps of wavelength between long monotonic parts."""
+def split_orders(row):
+    """Split at the jumps of wavelength between long monotonic parts.
+
+    Parameters
+    ----------
+    row : Row
+        One spectrum, or several one after the other.
+
+    Returns
+    -------
+    list of Row
+        The parts; the one row where wavelengths are only out of order.
+    """
     known = np.flatnonzero(np.isfinite(row.wavelength))
     steps = np.diff(row.wavelength[known])
     if len(steps) == 0:

@@ -7,8 +7,8 @@ import lzma
 from skphx.datasets._fits import _what_else
 from skphx.datasets._spectrum_fits import open_content, read_fits
 from skphx.datasets._spectrum_hpf import is_hpf, read_hpf
-from skphx.datasets._spectrum_request import NoSpectrumError
-from skphx.datasets._spectrum_specutils import format_of, read_as
+from skphx.datasets._spectrum_request import NoSpectrumError, UnknownLayoutError
+from skphx.datasets._spectrum_specutils import format_of, other_format, read_as
 from skphx.datasets._spectrum_text import decoded, read_text
 
 _COMPRESSED = (
@@ -55,7 +55,16 @@ def read_spectrum(path, request):
         _no_sky(request)
         if not request.names_arrays and (known := format_of(hdus)):
             return read_as(known, hdus, path, request)
-        return read_fits(hdus, request)
+        try:
+            return read_fits(hdus, request)
+        except UnknownLayoutError as error:
+            if request.names_arrays:
+                raise
+            if label := other_format(path):
+                return read_as(label, content, path, request)
+            raise UnknownLayoutError(
+                f"{error} If specutils knows the format, pass format= with its name."
+            ) from error
 
 
 def _no_sky(request):

@@ -4,6 +4,7 @@ A file is recognised here, by keywords of its header, and read there. The loader
 that recognise any table or image are not used unless the user asks for them by name.
 """
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +16,17 @@ from skphx.datasets._spectrum_conventions import facts_of, frame_of, plain_heade
 from skphx.datasets._spectrum_pixels import Row, in_one_unit, standard_error
 from skphx.datasets._spectrum_request import NoSpectrumError
 from skphx.datasets._spectrum_star import one_star
-from skphx.datasets._spectrum_units import LOWEST, parse_length
+from skphx.datasets._spectrum_units import to_angstrom
 
 # Bits of APOGEE_PIXMASK that mean a bad pixel; the others are warnings.
 _APOGEE_BITS = 0b100_0000_1111_1111
 _APOGEE_PIXELS = 8000
+# Loaders that take any table or image, or are wrong about pixels or errors.
+_GUESSES = {
+    "wcs1d-fits", "tabular-fits", "ASCII", "IPAC", "ECSV", "JWST x1d MIRI MRS", "JWST s2d",
+    "JWST s2d multi", "JWST s3d", "MaNGA cube", "MaNGA rss", "SAMI-cube", "GALAH",
+    "SDSS-I/II spSpec", "iraf",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Format:
     medium, frame : str or None
         Medium and frame of the wavelengths.
     prepare : callable or None
-        Brings the file into the shape that the loader expects.
+        Brings the file into the shape that the loader expects, and returns errors that it drops.
     mask : callable or None
         Bad pixels that the loader drops, of the shape of all its spectra.
     """
@@ -84,16 +91,6 @@ def _is_aspcap_star(hdus):
     )
 
 
-def _is_sdss_image(hdus):
-    header = hdus[0].header
-    return (
-        _word(hdus[0], "TELESCOP") == "sdss 2.5-m"
-        and header.get("FIBERID", 0) > 0
-        and header.get("NAXIS") == 2
-        and header.get("NAXIS2") == 5
-    )
-
-
 def _is_multispec(hdus):
     header = hdus[0].header
     return _word(hdus[0], "CTYPE1").startswith("multispe") and "WAT2_001" in header
@@ -126,29 +123,40 @@ def _two_dimensional(hdus, request):
         for hdu in hdus[1:4]:
             if hdu.is_image and hdu.data is not None:
                 hdu.data = hdu.data[[request.row]]
+        request.row = None
     elif n_rows > 1:
         request.unused.append(
-            f"rows 1 to {n_rows - 1}, which are another combination and the visits: row 0 is the "
-            f"combined spectrum"
+            f"rows 1 to {n_rows - 1} (another combination of the visits, and the visits)"
         )
-    return hdus
 
 
 def _one_band(hdus, request):
-    """Of the bands of IRAF (spectrum, raw, sky, sigma) keep that of the spectrum."""
+    """Of the bands of IRAF (spectrum, raw, sky, sigma) keep that of the spectrum; return sigma."""
     header, data = hdus[0].header, hdus[0].data
+    sigma = None
     if data.ndim == 3:
         labels = [str(header.get(f"BANDID{i + 1}", "")).strip() for i in range(len(data))]
-        chosen = [i for i, label in enumerate(labels) if label.lower().startswith("spectrum")]
-        if len(data) > 1 and len(chosen) != 1:
+        words = [label.lower().split(" ")[0] for label in labels]
+        if len(data) > 1 and words.count("spectrum") != 1:
             raise NoSpectrumError(
                 f"has {len(data)} bands, {labels}, and not one that is called spectrum: keep the "
                 f"band of the spectrum only, with scopy of IRAF."
             )
-        number = chosen[0] if chosen else 0
-        request.unused.extend(f"band {one!r}" for i, one in enumerate(labels) if i != number)
+        number = words.index("spectrum") if "spectrum" in words else 0
+        if "sigma" in words:
+            sigma = np.array(data[words.index("sigma")], dtype=np.float64)
+        request.unused.extend(
+            f"band {label!r}"
+            for i, label in enumerate(labels)
+            if i != number and words[i] != "sigma"
+        )
         hdus[0].data = data[number]
-    return hdus
+    header = hdus[0].header
+    # The loader expects two axes of coordinates, and two cards or more of WAT2.
+    header["WCSDIM"] = 2
+    if "WAT2_002" not in header:
+        header["WAT2_002"] = ""
+    return sigma
 
 
 def _one_target(hdus, request):
@@ -168,7 +176,7 @@ def _one_target(hdus, request):
     for name, hdu in zip(names, hdus, strict=True):
         if name.endswith(("_FLUX", "_IVAR", "_MASK")):
             hdu.data = hdu.data[row or 0]
-    return hdus
+    request.row = None
 
 
 def _apogee_mask(hdus):
@@ -186,7 +194,6 @@ FORMATS = (
         mask=lambda hdus: _apogee_mask(hdus)[:1],
     ),
     Format("APOGEE aspcapStar", _is_aspcap_star, "vacuum", "star"),
-    Format("SDSS-I/II spSpec", _is_sdss_image, "vacuum", "barycentre"),
     Format("SDSS-V mwm", _is_mwm_visit, "vacuum", "star"),
     Format("iraf", _is_multispec, prepare=_one_band),
     Format("DESI coadd", _is_desi, "vacuum", "barycentre", prepare=_one_target),
@@ -196,6 +203,37 @@ FORMATS = (
 def format_of(hdus):
     """Return the format of a FITS file that specutils is needed for, or None."""
     return next((one for one in FORMATS if one.test(hdus)), None)
+
+
+def other_format(path):
+    """Return the name of the loader that recognises a file by keywords, or None.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A FITS file.
+
+    Returns
+    -------
+    str or None
+        The one loader; None without specutils, or if no loader or several recognise the file.
+    """
+    try:
+        import specutils
+    except ImportError:
+        return None
+    from astropy.io import registry
+
+    found = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for one in (specutils.Spectrum, specutils.SpectrumList, specutils.SpectrumCollection):
+            with contextlib.suppress(Exception):  # of identifiers that fail on other files
+                found |= set(
+                    registry.identify_format("read", one, str(path), None, (str(path),), {})
+                )
+    found -= _GUESSES
+    return found.pop() if len(found) == 1 else None
 
 
 def read_as(known, source, path, request):
@@ -230,8 +268,9 @@ def read_as(known, source, path, request):
         raise NoSpectrumError(
             f"is in the format {label}, which specutils reads: pip install 'skphx[specutils]'."
         ) from error
+    errors = None
     if not by_name and known.prepare:
-        source = known.prepare(source, request)
+        errors = known.prepare(source, request)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -244,7 +283,7 @@ def read_as(known, source, path, request):
                 f"({type(error).__name__}: {error}). Pass flux= and wavelength= with the names or "
                 f"numbers of its arrays."
             ) from error
-    return _star(spectra, known, source, request)
+    return _star(spectra, known, source, errors, request)
 
 
 def _spectra(specutils, label, source):
@@ -264,22 +303,24 @@ def _spectra(specutils, label, source):
     return [read[i] for i in range(read.shape[0])]
 
 
-def _star(spectra, known, source, request):
+def _star(spectra, known, source, errors, request):
     """Rows of all spectra, with units, masks and what the header says."""
     from astropy import units
 
+    header = spectra[0].meta.get("header", {})
+    by_name = isinstance(known, str)
+    label = known if by_name else known.label
     rows, unit, purposes = [], None, []
     for spectrum in spectra:
         axis = spectrum.spectral_axis
-        given = None if request.wavelength_unit is None else parse_length(request.wavelength_unit)
-        if given is not None and given[0] is not None and given[0] != axis.unit:
-            request.notes.append(
-                f"says that its wavelengths are in {axis.unit}; they are read in "
-                f"{request.wavelength_unit}, as wavelength_unit says."
-            )
-            axis = axis.value * given[0]
-        wavelength = np.atleast_1d(axis.to_value(units.AA, units.spectral()))
-        wavelength = np.where(wavelength >= LOWEST, wavelength, np.nan)
+        stated = axis.unit
+        if not stated.is_equivalent(units.AA):
+            stated, axis = units.AA, axis.to(units.AA, units.spectral())
+        flux_unit = spectrum.flux.unit
+        if label == "iraf":  # what the loader assumes where the file says nothing
+            stated = stated if "units=" in str(header.get("WAT1_001", "")) else None
+            flux_unit = header.get("BUNIT")
+        wavelength = to_angstrom(np.atleast_1d(axis.value), stated, "linear", request)
         flux = np.atleast_2d(np.array(spectrum.flux.value, dtype=np.float64))
         sigma, role = _errors(spectrum)
         mask = np.zeros(flux.shape, dtype=bool)
@@ -288,11 +329,13 @@ def _star(spectra, known, source, request):
         sigma = [None] * len(flux) if sigma is None else np.broadcast_to(sigma, flux.shape)
         for one_flux, one_sigma, one_mask in zip(flux, sigma, mask, strict=True):
             one_flux, one_sigma, unit = in_one_unit(
-                wavelength, one_flux, one_sigma, spectrum.flux.unit, None, role, request
+                wavelength, one_flux, one_sigma, flux_unit, None, role, request
             )
             rows.append(Row(wavelength, one_flux, one_sigma, one_mask))
             purposes.append(spectrum.meta.get("purpose", "reduced"))
-    by_name = isinstance(known, str)
+    if errors is not None:
+        for row, of_row in zip(rows, np.atleast_2d(errors), strict=True):
+            row.sigma = of_row
     if not by_name and known.mask:
         bad = known.mask(source)
         for row, of_row in zip(rows, bad, strict=True):
@@ -300,11 +343,7 @@ def _star(spectra, known, source, request):
     if "reduced" in purposes and set(purposes) != {"reduced"}:
         request.unused.extend(f"the {one} spectrum" for one in purposes if one != "reduced")
         rows = [row for row, one in zip(rows, purposes, strict=True) if one == "reduced"]
-    if not by_name and known.prepare in (_two_dimensional, _one_target):
-        request.row = None
     rows = one_star(rows, None, request)
-    header = spectra[0].meta.get("header", {})
-    label = known if by_name else known.label
     return {
         "rows": rows,
         "medium": None if by_name else known.medium,

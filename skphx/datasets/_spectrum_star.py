@@ -5,7 +5,7 @@ import numpy as np
 from skphx.datasets import _spectrum_names as names
 from skphx.datasets._spectrum_conventions import bad_pixels, medium_of
 from skphx.datasets._spectrum_parts import Part, assign
-from skphx.datasets._spectrum_pixels import Row, in_one_unit, standard_error
+from skphx.datasets._spectrum_pixels import Row, in_one_unit, split_orders, standard_error
 from skphx.datasets._spectrum_request import ERRORS, NoSpectrumError, UnknownLayoutError
 from skphx.datasets._spectrum_units import to_angstrom
 
@@ -61,6 +61,8 @@ def read_part(part, request, convention):
         np.broadcast_to(wavelength, flux.shape), flux, sigma, flux_unit, error_unit, role, request
     )
     rows = _rows(wavelength, flux, sigma, mask)
+    if len(rows) == 1:
+        rows = split_orders(rows[0])
     return {
         "rows": one_star(rows, stars, request),
         "roles": roles,
@@ -214,7 +216,7 @@ def one_star(rows, labels, request):
         raise NoSpectrumError(
             f"holds {len(rows)} spectra, of several stars: pass row=, {_numbered(labels)}."
         )
-    if _groups(rows) == 1:
+    if _are_of_one_range(rows):
         raise NoSpectrumError(
             f"holds {len(rows)} spectra of the same wavelengths, which are not orders of one: "
             f"pass row=0 to {len(rows) - 1} to choose one."
@@ -222,17 +224,14 @@ def one_star(rows, labels, request):
     return rows
 
 
-def _groups(rows):
-    """Return the number of different ranges of wavelength."""
-    ranges: list[tuple[float, float]] = []
+def _are_of_one_range(rows):
+    """Whether all rows have the same range of wavelengths; rows without any are padding."""
+    ranges = []
     for row in rows:
         known = row.wavelength[np.isfinite(row.wavelength)]
-        if not len(known):
-            continue
-        low, high = float(known.min()), float(known.max())
-        if not any(overlap((low, high), other) > _SAME_RANGE for other in ranges):
-            ranges.append((low, high))
-    return len(ranges)
+        if len(known):
+            ranges.append((float(known.min()), float(known.max())))
+    return len(ranges) > 1 and all(overlap(ranges[0], one) > _SAME_RANGE for one in ranges[1:])
 
 
 def overlap(one, other):

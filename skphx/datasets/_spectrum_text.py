@@ -163,7 +163,7 @@ def _table(text, request):
         return _part(_read(text, format="ascii.ecsv"))
     if lines[0].lstrip("*").lower().startswith("reduced spectrum of"):
         return _libre_esprit(lines, request)
-    first = next((i for i, line in enumerate(lines) if not _is_comment(line)), None)
+    first = _first_line(lines)
     if first is None:
         raise NoSpectrumError(
             "is neither FITS nor a text table: all lines are comments. Write columns of "
@@ -171,12 +171,32 @@ def _table(text, request):
         )
     if _is_numbers(lines[first]):
         return _without_header(lines, first)
-    # pandas leaves the name of its index empty.
-    if re.match(r"[,;\t]", lines[first]):
-        lines[first] = "index" + lines[first]
-    table = _read("\n".join(lines))
-    table = _without_units_row(table)
-    return _part(table)
+    lines = lines[first:]
+    lines[0] = _with_index(lines)
+    settings = {"format": "ascii.basic", "delimiter": ";", "guess": False}  # not tried by astropy
+    table = _read("\n".join(lines), **(settings if ";" in lines[0] else {}))
+    return _part(_without_units_row(table))
+
+
+def _first_line(lines):
+    """Return the number of the first line of names or numbers, or None."""
+    used = [i for i, line in enumerate(lines) if line.strip()]
+    data = next((lines[i] for i in used if not _is_comment(lines[i])), "")
+    # Names after the empty one of an index look like a comment where semicolons separate.
+    if used and lines[used[0]].lstrip("\"'").startswith(";") and ";" in data:
+        return used[0]
+    return next((i for i in used if not _is_comment(lines[i])), None)
+
+
+def _with_index(lines):
+    """Name the index: pandas leaves its name empty, and R and to_string leave it out."""
+    title = lines[0]
+    if re.match(r"(\"\"|'')?[,;\t]", title):
+        return "index" + title.lstrip("\"'")
+    data = next((line for line in lines[1:] if line.strip()), "")
+    if not re.search(r"[,;|\t]", title) and len(_split(data)) == len(_split(title)) + 1:
+        return f"index {title}"
+    return title
 
 
 def _is_comment(line):
@@ -260,19 +280,20 @@ def _read(text, format="ascii", **settings):
 
 
 def _without_units_row(table):
-    """Take off a second line of units, which makes text of all columns."""
-    if len(table) < 2 or not all(table[name].dtype.kind in "US" for name in table.colnames):
+    """Take off a second line of units, which makes text of columns of numbers."""
+    if len(table) < 2:
         return table
-    first = [str(value) for value in table[0]]
-    if any(_NUMBER.fullmatch(word) for word in first):
+    first = ["" if np.ma.is_masked(value) else str(value).strip() for value in table[0]]
+    texts = [name for name in table.colnames if table[name].dtype.kind in "US"]
+    if not texts or any(_NUMBER.fullmatch(word) for word in first if word):
         return table
     table = table[1:]
     for name, unit in zip(table.colnames, first, strict=True):
-        try:
-            values = np.array([float(value) for value in table[name]])
-        except ValueError:
-            continue
-        table.replace_column(name, values)
+        if name in texts:
+            try:
+                table.replace_column(name, np.array([float(value) for value in table[name]]))
+            except ValueError:
+                continue
         table[name].unit = unit.strip("[]() ") or None
     return table
 
