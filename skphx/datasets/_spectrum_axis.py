@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from skphx.datasets._spectrum_conventions import medium_of
+from skphx.datasets._spectrum_conventions import medium_of, standard_axis
 from skphx.datasets._spectrum_request import NoSpectrumError
 from skphx.datasets._spectrum_units import agreed_unit, check_plausible, parse_length, to_angstrom
 
@@ -77,10 +77,11 @@ def header_axis(header, n_pixels, request, hdus=None):
     scale = _scale(header, kind)
     given = request.wavelength_unit
     is_plain = given is None or parse_length(given)[1] == "linear"
-    if scale == "linear" and is_plain and re.match(r"A?WAV\w?-", kind):
+    is_standard = standard_axis(header) is not None
+    if scale == "linear" and is_plain and is_standard and "-" in kind:
         return _standard(header, stated, n_pixels, request, hdus), medium
     # The reference pixel is 0 by default in the FITS standard, and 1 in IRAF.
-    reference = header.get("CRPIX1", 0.0 if kind in ("WAVE", "AWAV") else 1.0)
+    reference = header.get("CRPIX1", 0.0 if is_standard else 1.0)
     values = header["CRVAL1"] + step * (index + 1.0 - reference)
     return to_angstrom(values, stated, scale, request), medium
 

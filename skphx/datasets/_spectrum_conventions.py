@@ -1,5 +1,6 @@
 """What pipelines mean, and their files do not say in so many words."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -227,10 +228,25 @@ def medium_of(header, array=None):
             return "air"
     if array is not None:
         return None
-    kind = _word(header, "CTYPE1")
-    if kind == "AWAV" or kind.startswith("AWAV-"):
-        return "air"
-    return "vacuum" if kind == "WAVE" or kind.startswith("WAVE-") else None
+    found = standard_axis(header)
+    return None if found is None else {"AWAV": "air", "WAVE": "vacuum"}[found]
+
+
+def standard_axis(header):
+    """Return "WAVE" or "AWAV" if the FITS standard's word for an axis of wavelengths is given.
+
+    Parameters
+    ----------
+    header : mapping
+        FITS header.
+
+    Returns
+    -------
+    {"WAVE", "AWAV"} or None
+        None for other words, such as "Wavelength".
+    """
+    found = re.fullmatch(r"(WAVE|AWAV)(-[A-Z0-9]{3})?", str(header.get("CTYPE1", "")).strip())
+    return found[1] if found else None
 
 
 def frame_of(header):

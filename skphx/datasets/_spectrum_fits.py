@@ -17,7 +17,7 @@ from skphx.datasets._spectrum_conventions import (
 )
 from skphx.datasets._spectrum_gaia import gaia_part, read_gaia
 from skphx.datasets._spectrum_parts import Array, Part, assign, unused
-from skphx.datasets._spectrum_request import NoSpectrumError, UnknownLayoutError
+from skphx.datasets._spectrum_request import ROLES, NoSpectrumError, UnknownLayoutError
 from skphx.datasets._spectrum_star import overlap, read_part
 
 # The five rows of images of LAMOST, and of SDSS until its seventh release.
@@ -179,8 +179,8 @@ def _image_part(hdus, request):
         arrays.append(array)
     if not arrays:
         return None
-    if len(arrays) == 1 and (rows := _named_rows(arrays[0])):
-        arrays = rows
+    if len(arrays) == 1 and arrays[0].values.ndim == 2:
+        arrays = _rows_by_number(arrays[0], request) or _named_rows(arrays[0]) or arrays
     part = Part("", -1, "", arrays, hdus[0].header, "extension")
     part.axis = lambda array, request: header_axis(
         array.header, array.values.shape[-1], request, hdus
@@ -195,11 +195,20 @@ def _image(hdu):
     return values
 
 
+def _rows_by_number(array, request):
+    """Rows of the only image, if the user gives the numbers of two or more."""
+    choices = [getattr(request, role) for role in ROLES]
+    if sum(isinstance(choice, int) for choice in choices) < 2:
+        return []
+    return [
+        Array(f"row {i}", i, row, array.unit, header=array.header)
+        for i, row in enumerate(array.values)
+    ]
+
+
 def _named_rows(array):
     """Rows of an image that the header names, as arrays of their own; or none."""
     header, values = array.header, array.values
-    if values.ndim != 2:
-        return []
     labels = _FIVE_ROWS.get(str(header.get("TELESCOP", "")).strip(), [])
     if len(values) != 5 or not labels:
         keys = next((key for key in ("ROW", "ARRAY", "BANDID") if f"{key}1" in header), "ROW")
@@ -318,7 +327,8 @@ def _read_images(hdus, part, tables, request):
         raise NoSpectrumError(
             f"holds an image of shape {flux.values.shape} without an extension of wavelengths: "
             f"pass row=0 to {flux.values.shape[0] - 1} if each row is a spectrum on the axis of "
-            f"the header, or wavelength= with the extension."
+            f"the header; flux=0, sigma=1 and so on if its rows are flux and errors; or "
+            f"wavelength= with the extension."
         )
     part.header = flux.header
     convention = convention_of(flux.header)
@@ -334,22 +344,18 @@ def _read_images(hdus, part, tables, request):
 
 
 def _name_the_primary(part):
-    """Name the only image, or the one image without a name beside others that are no flux."""
+    """Name the only image, or the primary one where all others have names."""
     unnamed = [array for array in part.arrays if array.key in ("", "primary")]
     if len(part.arrays) == 1 and part.arrays[0].key not in names.NO_FLUX:
         unnamed = part.arrays  # named after the star, or in any way
     if any(array.key in names.FLUX for array in part.arrays) or len(unnamed) != 1:
         return
-    errors = names.SIGMA | names.VARIANCE | names.IVAR | names.RELATIVE
-    known = errors | names.BAD_PIXELS | names.GOOD_PIXELS | names.MASK
-    others_known = all(
-        array.key in known or names.wavelength_name(array.key)
-        for array in part.arrays
-        if array is not unnamed[0]
-    )
-    is_axis = unnamed[0].key in known or names.wavelength_name(unnamed[0].key)
-    if not is_axis and (unnamed[0].number == 0 or others_known):
-        unnamed[0].key = "flux"
+    known = names.SIGMA | names.VARIANCE | names.IVAR | names.RELATIVE | names.MASK
+    known |= names.BAD_PIXELS | names.GOOD_PIXELS
+    (one,) = unnamed
+    is_other = one.key in known or names.wavelength_name(one.key)
+    if not is_other and (one.number == 0 or len(part.arrays) == 1):
+        one.key = "flux"
 
 
 def _unknown_images(part):

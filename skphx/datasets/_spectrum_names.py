@@ -50,7 +50,8 @@ MASK = frozenset({"mask", "masks", "pixel_mask", "flux_mask"})
 # Names of a star: rows that differ in one of them are different stars.
 STARS = frozenset({
     "source_id", "sobject_id", "targetid", "target_id", "sdss_id", "gaia_id", "obsid",
-    "object_id", "star_id", "apogee_id", "kic", "tic", "object", "star", "designation",
+    "object_id", "star_id", "apogee_id", "kic", "tic", "object", "object_name", "star",
+    "star_name", "starname", "target", "name", "designation", "id",
 })  # fmt: skip
 # What is an image of the same star, and not its flux.
 NO_FLUX = frozenset({
@@ -61,6 +62,7 @@ NO_FLUX = frozenset({
 BOOKKEEPING = frozenset({
     "", "index", "level_0", "unnamed:_0", "pixel", "pix", "row", "or_mask", "ormask", "history",
     "info", "information", "log", "wave_grid_mid", "asdf", "primary", "comments", "checksum",
+    "order", "orders", "ord", "segment", "chip",
 })  # fmt: skip
 
 _AXES = (

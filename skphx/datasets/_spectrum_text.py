@@ -15,6 +15,9 @@ from skphx.datasets._spectrum_star import read_part
 
 _COMMENTS = ("#", "%", "!", ";", "//", "*")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?|[-+]?(nan|inf|NaN|Inf|NAN|null)")
+# Exponents such as 1.5D-3, and words for missing numbers.
+_FORTRAN = re.compile(r"(?<=[\d.])[dD](?=[-+]?\d)")
+_MISSING = ("", "--", "null", "NULL", "N/A", "NA", "None")
 # Columns of LibreEsprit's files (NARVAL, ESPaDOnS) behind the wavelength, by their number.
 _LIBRE_ESPRIT = {
     2: ("wavelength", "flux", "error"),
@@ -172,9 +175,14 @@ def _table(text, request):
     if _is_numbers(lines[first]):
         return _without_header(lines, first)
     lines = lines[first:]
-    lines[0] = _with_index(lines)
-    settings = {"format": "ascii.basic", "delimiter": ";", "guess": False}  # not tried by astropy
-    table = _read("\n".join(lines), **(settings if ";" in lines[0] else {}))
+    lines = [_all_named(lines), *(_FORTRAN.sub("e", line) for line in lines[1:])]
+    # Separators that astropy does not try.
+    settings = {}
+    if lines[0].startswith("|"):
+        settings = {"format": "ascii.fixed_width", "guess": False}
+    elif ";" in lines[0]:
+        settings = {"format": "ascii.basic", "delimiter": ";", "guess": False}
+    table = _read("\n".join(lines), **settings)
     return _part(_without_units_row(table))
 
 
@@ -188,11 +196,13 @@ def _first_line(lines):
     return next((i for i in used if not _is_comment(lines[i])), None)
 
 
-def _with_index(lines):
-    """Name the index: pandas leaves its name empty, and R and to_string leave it out."""
+def _all_named(lines):
+    """Name all columns: pandas leaves the name of an index empty, R and to_string leave it out."""
     title = lines[0]
     if re.match(r"(\"\"|'')?[,;\t]", title):
         return "index" + title.lstrip("\"'")
+    if re.search(r"[,;]\s*$", title):
+        return f"{title.rstrip()}unnamed"
     data = next((line for line in lines[1:] if line.strip()), "")
     if not re.search(r"[,;|\t]", title) and len(_split(data)) == len(_split(title)) + 1:
         return f"index {title}"
@@ -217,7 +227,7 @@ def _is_numbers(line):
 
 def _without_header(lines, first):
     """Columns of numbers; a comment above them may hold the names."""
-    data = [line for line in lines[first:] if not _is_comment(line)]
+    data = [_FORTRAN.sub("e", line) for line in lines[first:] if not _is_comment(line)]
     words = _split(data[0])
     separator = next((one for one in ",;|\t" if one in data[0]), r"\s")
     table = _read("\n".join(data), format="ascii.no_header", guess=False, delimiter=separator)
@@ -262,15 +272,15 @@ def _libre_esprit(lines, request):
 
 
 def _read(text, format="ascii", **settings):
-    """Read a table as astropy does, with the exponents of Fortran."""
+    """Read a table as astropy does."""
     from astropy.table import Table
     from astropy.utils.exceptions import AstropyWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            if format == "ascii.no_header":
-                text = re.sub(r"(?<=[\d.])[dD](?=[-+]?\d)", "e", text)
+            if format != "ascii.ecsv":
+                settings["fill_values"] = [(word, "nan") for word in _MISSING]
             return Table.read(text.split("\n"), format=format, **settings)
         except Exception as error:  # the formats that astropy tries raise many types
             raise NoSpectrumError(
@@ -303,6 +313,8 @@ def _part(table, header=None):
     arrays = []
     for i, name in enumerate(table.colnames):
         column = table[name]
+        if np.ma.isMaskedArray(column) and column.mask.all():
+            continue  # behind a separator at the end of each line
         values = _plain(column)
         unit = None if getattr(column, "unit", None) is None else str(column.unit)
         ucd = str(getattr(column, "meta", {}).get("ucd", "") or "")
@@ -322,6 +334,8 @@ def _plain(column):
             return np.asarray(values.filled(np.nan))
         return np.asarray(values.data)
     values = np.asarray(values)
+    if values.dtype.kind in "US" and set(np.char.lower(values).tolist()) <= {"true", "false"}:
+        return np.char.lower(values) == "true"
     if values.dtype.kind == "O" and len(values) and np.ndim(values[0]) == 1:
         length = max(len(row) for row in values)
         rows = np.full((len(values), length), np.nan)
