@@ -542,3 +542,41 @@ def test_units_that_cannot_be_used(tmp_path):
     Table({"wave": Column(WAVELENGTH, unit="km/s"), "flux": FLUX}).write(path, overwrite=True)
     with pytest.raises(ValueError, match="wavelengths in km / s, which is not a unit of length"):
         load_spectrum(path, medium="air")
+
+
+def test_extensions_of_one_name(path):
+    hdus = [image(BOTH[0] * (i + 1), "SCI", **linear_axis()) for i in range(2)]
+    write(path, *hdus, image(SIGMA, "ERR"))
+    with pytest.raises(ValueError, match=r"'SCI' .1., 'SCI' .2.: pass flux=1, or another"):
+        load_spectrum(path, **SAID)
+    with pytest.warns(UserWarning, match="also holds HDU 1 'SCI'"):
+        check(load_spectrum(path, flux=2, **SAID), flux=2 * FLUX)
+
+
+def test_a_name_that_says_logarithm_and_values_that_do_not(tmp_path):
+    Table({"loglam": WAVELENGTH, "flux": FLUX}).write(tmp_path / "star.csv")
+    with pytest.raises(ValueError, match=r"are in log10.*Rename the array, if its"):
+        load_spectrum(tmp_path / "star.csv", medium="air")
+
+
+def test_padded_orders_go_straight_into_a_fit(path):
+    """Wavelengths of padding beyond the grid do no harm."""
+    from skphx import make_stellar_estimator
+    from skphx.datasets import make_stellar_grid
+
+    grid = make_stellar_grid(
+        teff=(5000, 5500, 6000), logg=(4.0, 4.5), feh=(-0.5, 0.0), wavelength=(8450.0, 8560.0)
+    )
+    estimator = make_stellar_estimator(grid, lines=False, random_state=0)
+    estimator.fit(grid.spectra, grid.parameters)
+    axis, flux = grid.wavelength, grid.spectra[7]
+    half = len(axis) // 2
+    orders, values = np.zeros((2, half)), np.full((2, half), np.nan)
+    orders[0], values[0] = axis[:half], flux[:half]
+    orders[1, : half // 2] = axis[half : half + half // 2]
+    values[1, : half // 2] = flux[half : half + half // 2]
+    sigma = np.where(np.isfinite(values), 0.005 * np.nanmedian(values), 0.0)
+    write(path, image(values, "FLUX"), image(orders, "WAVE"), image(sigma, "ERR"))
+    star = load_spectrum(path, medium=grid.medium, wavelength_unit="Angstrom")
+    result = estimator.infer(star)
+    assert (np.abs(result.parameters - grid.parameters[7]) < [60.0, 0.15, 0.1]).all()

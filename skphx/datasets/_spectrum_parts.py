@@ -198,7 +198,7 @@ def _only(part, known, role, roles, like):
     if len(found) > 1:
         raise NoSpectrumError(
             f"has several {part.kind}s that may be the {role}, {_listed(found)}: pass "
-            f"{role}={found[0].name!r}, or another of them."
+            f"{role}={_choice(found)!r}, or another of them."
         )
     if found and not found[0].is_number:
         if part.kind == "column" and role == "flux":
@@ -211,7 +211,15 @@ def _only(part, known, role, roles, like):
 
 
 def _listed(arrays):
-    return ", ".join(repr(array) for array in arrays)
+    """Names for a message, with numbers where names do not tell arrays apart."""
+    same = len({array.key for array in arrays}) < len(arrays)
+    return ", ".join(f"{array!r} ({array.number})" if same else repr(array) for array in arrays)
+
+
+def _choice(arrays):
+    """Return the first name, or its number where names do not tell arrays apart."""
+    same = len({array.key for array in arrays}) < len(arrays)
+    return arrays[0].number if same else arrays[0].name
 
 
 def _pick_wavelength(part, request, taken):

@@ -217,7 +217,7 @@ def check_plausible(wavelength, values, unit):
     NoSpectrumError
         If one is below 500 Å or above 60 µm; the message says what they look like.
     """
-    good = np.isfinite(wavelength)
+    good = np.isfinite(values)
     if not good.any():
         raise NoSpectrumError("has no wavelengths: all are zero, negative or NaN.")
     low, high = float(wavelength[good].min()), float(wavelength[good].max())
@@ -230,6 +230,8 @@ def check_plausible(wavelength, values, unit):
         if likely
         else "Pass wavelength_unit, or the array of wavelengths, wavelength="
     )
+    if "(" in unit and not (likely and likely[0].startswith(("log", "ln"))):
+        remedy = f"Rename the array, if its name says wrongly that it holds logarithms. {remedy}"
     raise NoSpectrumError(
         f"has wavelengths from {low:.6g} to {high:.6g} Å if its values, {values.min():.6g} to "
         f"{values.max():.6g}, are in {unit}; spectra of stars are between {LOWEST:g} and "
