@@ -260,7 +260,6 @@ def test_integers_are_ten_thousand_times_the_flux(tmp_path, grid):
             "Array 'logg' of g.npz cannot be read.*Objects are refused",
         ),
         ({"medium": "water"}, "medium of g.npz must be 'air' or 'vacuum'"),
-        ({"medium": "vacuum"}, "medium='air' was given, but the wavelengths of g.npz are"),
     ],
 )
 def test_bad_files_are_explained(tmp_path, grid, changes, message):
@@ -274,6 +273,12 @@ def test_medium_must_be_known(tmp_path, grid):
     with pytest.raises(ValueError, match="does not say whether its wavelengths are in air"):
         load_npz_grid(tmp_path / "g.npz")
     assert load_npz_grid(tmp_path / "g.npz", medium="air").medium == "air"
+
+
+def test_medium_of_the_user_wins(tmp_path, grid):
+    np.savez(tmp_path / "g.npz", **arrays_of(grid, medium="vacuum"))
+    with pytest.warns(UserWarning, match="g.npz says that its wavelengths are in vacuum"):
+        assert load_npz_grid(tmp_path / "g.npz", medium="air").medium == "air"
 
 
 def test_what_is_no_npz_file(tmp_path):

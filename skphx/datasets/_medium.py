@@ -1,5 +1,6 @@
 """The medium of wavelengths, from a file or library and from the user."""
 
+import warnings
 from typing import Any, Literal
 
 from skphx._domain import check_medium
@@ -8,7 +9,7 @@ Medium = Literal["air", "vacuum"]
 
 
 def agreed_medium(source: str, stated: Any, given: Any) -> Medium:
-    """Return the medium of wavelengths, which must be stated or given, and the same if both are.
+    """Return the medium of wavelengths, which must be stated or given; what is given wins.
 
     Parameters
     ----------
@@ -27,17 +28,22 @@ def agreed_medium(source: str, stated: Any, given: Any) -> Medium:
     Raises
     ------
     ValueError
-        If the medium is unknown, or the two differ.
+        If the medium is unknown.
+
+    Warns
+    -----
+    UserWarning
+        If the two differ.
 
     Examples
     --------
     >>> from skphx.datasets._medium import agreed_medium
     >>> agreed_medium("grid.npz", None, "air")
     'air'
-    >>> agreed_medium("grid.npz", "vacuum", "air")
+    >>> agreed_medium("grid.npz", None, None)
     Traceback (most recent call last):
         ...
-    ValueError: medium='air' was given, but the wavelengths of grid.npz are in vacuum: ...
+    ValueError: grid.npz does not say whether its wavelengths are in air or vacuum: ...
     """
     check_medium(given)
     check_medium(stated, name=f"medium of {source}", required=stated is not None)
@@ -47,8 +53,11 @@ def agreed_medium(source: str, stated: Any, given: Any) -> Medium:
             f"medium='air' or medium='vacuum'."
         )
     if None not in (stated, given) and stated != given:
-        raise ValueError(
-            f"medium={given!r} was given, but the wavelengths of {source} are in {stated}: leave "
-            f"medium out; air_to_vacuum and vacuum_to_air of skphx.observing convert wavelengths."
+        warnings.warn(
+            f"{source} says that its wavelengths are in {stated}; they are taken to be in "
+            f"{given}, as medium={given!r} says. To convert them, use air_to_vacuum or "
+            f"vacuum_to_air of skphx.observing.",
+            UserWarning,
+            stacklevel=3,
         )
-    return given if stated is None else stated
+    return stated if given is None else given

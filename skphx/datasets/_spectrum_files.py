@@ -1,14 +1,18 @@
 """load_spectrum: load observed spectra from files."""
 
 import os
-from typing import TYPE_CHECKING
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from skphx._domain import SPEED_OF_LIGHT, check_file, check_medium, check_wavelength
 from skphx.datasets._medium import Medium, agreed_medium
-from skphx.datasets._spectrum_readers import NoSpectrumError, read_spectrum
+from skphx.datasets._spectrum_pixels import tidy
+from skphx.datasets._spectrum_readers import read_spectrum
+from skphx.datasets._spectrum_request import NoSpectrumError, Request
 
 if TYPE_CHECKING:
     from astropy.units import UnitBase
@@ -35,41 +39,75 @@ def load_spectrum(
     resolution: float | None = None,
     sky_factor: float = 0.0,
     barycentric: bool = False,
+    wavelength: str | int | None = None,
+    flux: str | int | None = None,
+    sigma: str | int | None = None,
+    variance: str | int | None = None,
+    ivar: str | int | None = None,
+    mask: str | int | None = None,
+    mask_good: Literal[0, 1] | None = None,
+    hdu: str | int | None = None,
+    row: int | None = None,
+    format: str | None = None,
 ) -> Bunch:
-    r"""Load an observed spectrum from a file of one of these types.
+    r"""Load an observed spectrum from a file.
+
+    Nothing is guessed. An array is the flux, an error or a mask because the format, its name or
+    an argument says so. What the file holds beside them is named in a warning, and several
+    spectra of which none is chosen are an error that lists them.
 
     ====================  ==============================================================
     type                  content
     ====================  ==============================================================
+    text, ECSV, VOTable   a table that astropy can read, with usual names of columns; two
+                          columns without names are wavelength and flux
+    FITS table            columns with usual names: a row a pixel, one row of arrays, or a
+                          row an order; several tables are the arms of one spectrum
+    FITS image            pixels with a linear or logarithmic axis in the header, or
+                          extensions with usual names; each row is an order
+    Gaia RVS              as from the archive: CSV, ECSV, VOTable or FITS
     HPF, reduced (FITS)   extensions "Sci Flux" and "Sci Wavl", and "Sci Variance" or
-                          "Sci Error"; an order is a segment
-    Gaia RVS (CSV)        columns "source_id", "flux_error" and "combined_transits"
-    FITS table            columns with usual names of wavelength, flux and error; also
-                          one row of arrays, as from ESO, or one row per order
-    FITS image            one row of pixels with a wavelength axis in the header, linear
-                          or logarithmic; errors and masks in extensions
-    text                  a table that astropy can read: wavelength, flux, error
+                          "Sci Error"
+    read by specutils     APOGEE, DESI, SDSS-I/II, SDSS-V visits, IRAF multispec, and with
+                          `format` all others that specutils knows
     ====================  ==============================================================
+
+    Files may be compressed (gzip, bzip2, xz). The pages of the documentation list the names.
 
     Parameters
     ----------
     path : path
         The file.
     medium : {"air", "vacuum"} or None
-        Medium of the wavelengths; needed if the file does not state it, and an error if the file
-        states another one.
+        Medium of the wavelengths; needed if the file does not state it. Of two columns in air
+        and in vacuum it chooses one.
     wavelength_unit : str, astropy unit, or None
-        Unit of the wavelengths, such as ``"nm"`` or ``"Angstrom"``; needed if the file does not
-        state it.
+        Unit of the wavelengths, such as ``"nm"``, ``"Angstrom"`` or ``"log10(Angstrom)"``;
+        needed if the file does not state it.
     resolution : float or None
-        λ/FWHM of the instrument; None is that of the instrument for HPF and Gaia RVS, and
-        unknown for other files.
+        λ/FWHM of the instrument; None is that of the instrument for HPF and Gaia RVS, that of
+        the header for science products of ESO, and unknown for other files.
     sky_factor : float
         Factor by which the flux of the sky fibre of HPF is multiplied before it is subtracted;
         0 does not subtract it. The throughput of the two fibres differs by a few per cent.
     barycentric : bool
         Whether to convert wavelengths measured at an observatory to the barycentre of the solar
         system, with the position and time in the file.
+    wavelength, flux, sigma, variance, ivar, mask : str, int or None
+        Column of a table, or extension of a FITS file with images, by its name or its number
+        from 0. None is the one with a usual name. Give one of `sigma` (standard errors),
+        `variance` and `ivar` (inverse variances).
+    mask_good : {0, 1} or None
+        Value of good pixels in the mask; needed for a column that is only called "mask" in files
+        of an unknown pipeline.
+    hdu : str, int or None
+        Name or number of the HDU of a FITS file, or number of the table of a VOTable, that holds
+        the flux.
+    row : int or None
+        Number of the spectrum, from 0, where there are several: row of arrays, row of an image,
+        or star.
+    format : str or None
+        Name of a format of specutils, to read the file with it.
 
     Returns
     -------
@@ -81,15 +119,24 @@ def load_spectrum(
         `barycentric_velocity`, the velocity in km/s to be added to one measured at the
         observatory, or None; `units` of wavelength and flux; `facts`, a dict with ``object``,
         ``instrument``, ``date`` and ``exposure`` (s) if they are known; `header`, a dict of the
-        FITS header; and `DESCR`.
+        FITS header; and `DESCR`. Wavelengths increase in each row. Pixels without wavelength,
+        flux or error are masked; missing wavelengths are interpolated.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the file is not a spectrum of one of these types, a medium or unit is missing, or an
-        argument differs from what the file states.
+        If it is not known which arrays are the spectrum, or which of several is wanted; if a
+        medium or unit is missing, wavelengths are below 500 Å or above 60 µm, or no pixel is
+        good. The message names the argument to give.
+
+    Warns
+    -----
+    UserWarning
+        If `medium`, `wavelength_unit` or `resolution` differs from what the file states: the
+        argument is used. If arrays of the file are not used, or pixels are masked because their
+        wavelengths are repeated.
 
     Examples
     --------
@@ -108,62 +155,96 @@ def load_spectrum(
     (array([8501., 8502.]), array([0.01, 0.01]))
     """
     check_medium(medium)
-    path = check_file(path)
+    request = Request(
+        medium=medium,
+        wavelength_unit=wavelength_unit,
+        resolution=resolution,
+        sky_factor=sky_factor,
+        format=format,
+        hdu=hdu,
+        row=row,
+        wavelength=wavelength,
+        flux=flux,
+        sigma=sigma,
+        variance=variance,
+        ivar=ivar,
+        mask=mask,
+        mask_good=mask_good,
+    )
+    request.check()
+    path = check_file(Path(path).expanduser())
     try:
-        raw = read_spectrum(path, wavelength_unit, sky_factor)
+        raw = read_spectrum(path, request)
+        star = _as_star(raw, request)
     except NoSpectrumError as error:
         raise ValueError(f"{path.name} {error}") from error
     except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
         raise ValueError(f"{path.name} cannot be read as a spectrum: {error}") from error
-    star = _clean(raw, path.name)
     star.medium = agreed_medium(path.name, star.medium, medium)
+    for note in _notes(star, request):
+        warnings.warn(f"{path.name} {note}", UserWarning, stacklevel=2)
     star.resolution = resolution if resolution is not None else star.resolution
     if barycentric:
         _to_barycentre(star, path.name)
+    star.DESCR = _described(star, path.name)
+    return star
+
+
+def _as_star(raw, request):
+    """Arrays of one shape, and what is known about them."""
+    wavelength, flux, sigma, mask = tidy(raw["rows"], request)
+    for segment in np.atleast_2d(wavelength):
+        check_wavelength(segment)
+    return Bunch(
+        wavelength=wavelength,
+        flux=flux,
+        sigma=sigma,
+        mask=mask,
+        medium=raw["medium"],
+        resolution=raw.get("resolution"),
+        frame=raw.get("frame"),
+        barycentric_velocity=raw.get("barycentric_velocity"),
+        units={"wavelength": "Angstrom", "flux": raw["unit"]},
+        facts=raw["facts"],
+        header=raw["header"],
+    )
+
+
+def _notes(star, request):
+    """Warnings, each continuing after the name of the file."""
+    yield from request.notes
+    stated = star.header.get("SPEC_RES")
+    given = request.resolution
+    if (
+        None not in (given, stated)
+        and stated == star.resolution
+        and abs(given / stated - 1) > 0.01
+    ):
+        yield f"says that its resolution is {stated:g}; resolution={given:g} is used."
+    if request.unused:
+        shown = request.unused[:12] + ["..."] * (len(request.unused) > 12)
+        yield (
+            f"also holds {', '.join(shown)}, which {'is' if len(shown) == 1 else 'are'} not used; "
+            f"choose other arrays with flux=, sigma=, mask=, hdu= or row=."
+        )
+
+
+def _described(star, name):
+    """Text about the star."""
     good = ~star.mask
-    star.DESCR = _DESCR.format(
-        name=path.name,
+    return _DESCR.format(
+        name=name,
         format=star.facts["format"],
         object=f"{star.facts['object']}; " if star.facts.get("object") else "",
         n_segments=f"{len(star.flux)} orders; " if star.flux.ndim == 2 else "",
         n_good=good.sum(),
         n_pixels=good.size,
-        low=star.wavelength.min(),
-        high=star.wavelength.max(),
+        low=star.wavelength[good].min(),
+        high=star.wavelength[good].max(),
         medium=star.medium,
         frame=_FRAMES[star.frame],
         unit=star.units["flux"] or "not given",
     )
-    return star
-
-
-def _clean(raw, name):
-    """Sort pixels, convert to float64, and mask pixels without flux or error."""
-    wavelength = np.array(raw.pop("wavelength"), dtype=np.float64)
-    flux = np.array(raw.pop("flux"), dtype=np.float64)
-    sigma, mask = raw.pop("sigma", None), raw.pop("mask", None)
-    if wavelength.shape != flux.shape or flux.ndim not in (1, 2) or flux.shape[-1] < 2:
-        raise ValueError(
-            f"{name} has wavelengths of shape {wavelength.shape} and flux of shape {flux.shape}; "
-            f"both must have the same shape, with two pixels or more."
-        )
-    mask = np.zeros(flux.shape, dtype=bool) if mask is None else np.array(mask) != 0
-    mask |= ~np.isfinite(flux)
-    if sigma is not None:
-        sigma = np.array(sigma, dtype=np.float64)
-        mask |= ~(np.isfinite(sigma) & (sigma > 0))
-    arrays = [wavelength, flux, mask] + ([] if sigma is None else [sigma])
-    if not (np.diff(wavelength) > 0).all():
-        order = np.argsort(wavelength, axis=-1, kind="stable")
-        arrays = [np.take_along_axis(array, order, axis=-1) for array in arrays]
-    for segment in np.atleast_2d(arrays[0]):
-        check_wavelength(segment, name=f"wavelength of {name}")
-    star = Bunch(wavelength=arrays[0], flux=arrays[1], mask=arrays[2])
-    star.sigma = arrays[3] if sigma is not None else None
-    if mask.all():
-        raise ValueError(f"{name} has no usable pixel: none has both a flux and an error.")
-    star.update({"resolution": None, "frame": None, "barycentric_velocity": None, **raw})
-    return star
 
 
 def _to_barycentre(star, name):
