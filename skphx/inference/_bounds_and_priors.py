@@ -8,7 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS, KINEMATIC_UNITS, PARAMETER_UNITS
 from skphx._input_parameters import plain_parameters
+from skphx._plain import plain_numbers
 
+# What to do about masked bounds and priors.
+_ABSENT = "NaN stands for no value"
 # Bounds that exceed the grid by less than this part of its width do so by rounding.
 _ROUNDING = 1e-9
 
@@ -193,7 +196,7 @@ def _bounds_array(bounds, n_spectra, parameter_names):
                 f"{tuple(parameter_names)}; write infer(stars, {kinematic[0]}=(low, high))."
             )
         return _by_name(bounds, n_spectra, parameter_names, "bounds", "(low, high)")
-    array = np.asarray(bounds, dtype=np.float64)
+    array = np.asarray(plain_numbers(bounds, "bounds", remedy=_ABSENT), dtype=np.float64)
     shape = (len(parameter_names), 2)
     if array.shape not in (shape, (n_spectra, *shape)):
         raise ValueError(
@@ -333,7 +336,7 @@ def resolve_priors(priors, n_spectra, parameter_names):
         priors = _by_name(
             priors, n_spectra, parameter_names, "priors", "(mean, standard deviation)"
         )
-    priors = np.asarray(priors, dtype=np.float64)
+    priors = np.asarray(plain_numbers(priors, "priors", remedy=_ABSENT), dtype=np.float64)
     shape = (len(parameter_names), 2)
     if priors.shape not in (shape, (n_spectra, *shape)):
         raise ValueError(

@@ -264,12 +264,6 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         check_is_fitted(self)
         spectra = validate_data(self, plain_flux(X), dtype=np.float64, reset=False)
         check_flux(spectra)
-        bounds, priors = (
-            values
-            if isinstance(values, Mapping)
-            else plain_numbers(values, name, remedy="NaN stands for no value")
-            for name, values in (("bounds", bounds), ("priors", priors))
-        )
         sigma = plain_numbers(sigma, "sigma", remedy="give these pixels a large error")
         grid = self.emulator_.grid_
         boxes = self._boxes(bounds, len(spectra))
