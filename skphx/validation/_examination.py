@@ -15,11 +15,17 @@ from skphx.validation._findings import Finding, GridReport
 from skphx.validation._labels import LabelFinder
 from skphx.validation._lattice_gaps import lattice_gaps
 from skphx.validation._leave_one_out import LeaveOneOut, find_outlying
+from skphx.validation._unphysical import describe, without_shared
 
 # A residual is due to bad pixels if this fraction of the pixels has this fraction of its square.
 _FEW_PIXELS, _MOST_OF_SQUARE = 0.01, 0.9
 # If a larger fraction of the spectra are copies of others, a parameter has no effect on them.
 _MOST_COPIES = 0.1
+# With more runs of pixels that no star has, a spectrum may be wrong as a whole: it is compared
+# with the others first.
+_FEW_RUNS = 3
+# Largest number of ranges of pixels in a text.
+_N_RANGES = 5
 
 
 class Examination:
@@ -49,7 +55,7 @@ class Examination:
         self.labelled = np.isfinite(nodes).all(axis=1)
         # Rows whose spectra have no defect so far.
         self.intact = self.labelled.copy()
-        self.scan = scan_spectra(spectra, max_pixels)
+        self.scan = scan_spectra(spectra, max_pixels, wavelength)
         # Columns: rms, largest deviation, deviation of the level.
         self.errors = np.full((len(nodes), 3), np.nan)
         self.score = np.full(len(nodes), np.nan)
@@ -63,8 +69,12 @@ class Examination:
             axes, positions = lattice_of(self.nodes[self.labelled])
             self.positions[self.labelled] = positions
         self.spacing = spacing_of(axes, int(self.labelled.sum()))
+        self._shared_by_the_grid()
         self._truncation()
+        self._unphysical(np.flatnonzero(self.intact), few=True)
         self._against_neighbours()
+        excluded = [one.row for one in self.findings if one.row is not None and one.exclude]
+        self._unphysical(np.setdiff1d(np.flatnonzero(self.labelled), excluded), few=False)
         self._missing_nodes()
         good = self.labelled.copy()
         for finding in self.findings:
@@ -139,8 +149,30 @@ class Examination:
                 self._add(row, "constant", 1.0, what, f"{again}, or exclude the row")
         self.intact &= ~defective
 
+    def _shared_by_the_grid(self):
+        """Keep the runs of pixels that are faults; note what most spectra have in common."""
+        rows = np.flatnonzero(self.intact)
+        found = {row: self.scan.unphysical[row] for row in rows if row in self.scan.unphysical}
+        self.unphysical, shared = without_shared(found, len(rows))
+        for run, n_rows in shared:
+            self.notes.append(
+                f"{n_rows} spectra have the same at {self._range(run.start, run.stop)}: "
+                f"{describe(run)}. This is a property of the grid, such as a gap or an edge, or "
+                f"a fault of all of them: look at these pixels. They are not reported."
+            )
+
     def _truncation(self):
         truncated = truncated_runs(self.spectra, self.scan, self._around)
+        for row, runs in self.unphysical.items():
+            known = truncated.get(row, [])
+            more = [
+                (run.start, run.stop, run.size)
+                for run in runs
+                if run.is_constant
+                and not any(start < run.stop and run.start < stop for start, stop, _ in known)
+            ]
+            if known or more:
+                truncated[row] = sorted(known + more)
         for row, runs in truncated.items():
             if not self.intact[row]:
                 continue
@@ -157,6 +189,45 @@ class Examination:
                 "read or download the spectrum again, or exclude the row",
             )
         self.intact[list(truncated)] = False
+
+    def _unphysical(self, rows, few):
+        """Report pixels that no star has, of the rows with few runs of them, or of the others."""
+        for row in rows:
+            runs = [run for run in self.unphysical.get(row, []) if not run.is_constant]
+            if not runs or few != (len(runs) <= _FEW_RUNS):
+                continue
+            steps = [run for run in runs if run.shape == "step"]
+            pixels = [run for run in runs if run.shape != "step"]
+            if pixels:
+                n_pixels = sum(run.stop - run.start for run in pixels)
+                self._add(
+                    row,
+                    "bad_pixels",
+                    n_pixels,
+                    f"{n_pixels} of {self.scan.n_pixels} pixels cannot be those of a star: "
+                    f"{self._ranges(pixels)}",
+                    "repair the pixels, or exclude the row; spectra of the nodes around may have "
+                    "the same fault",
+                )
+            if steps:
+                self._add(
+                    row,
+                    "level",
+                    max((run.size for run in steps), key=lambda factor: abs(np.log(factor))),
+                    f"the level changes between two pixels: {self._ranges(steps)}",
+                    "check how the pieces of the spectrum were joined, scale one of them, or "
+                    "exclude the row",
+                )
+            self.intact[row] = False
+
+    def _ranges(self, runs):
+        """Text for runs of pixels, of which not all are listed if they are many."""
+        pieces = [
+            f"{self._range(run.start, run.stop)} ({describe(run)})" for run in runs[:_N_RANGES]
+        ]
+        if len(runs) > _N_RANGES:
+            pieces.append(f"and {len(runs) - _N_RANGES} more ranges")
+        return ", ".join(pieces)
 
     # --------------------------------------------------- comparison with the other spectra
 

@@ -1,0 +1,430 @@
+"""Pixels that no star has, found in one spectrum alone, without the spectra around its node.
+
+A photosphere does not shine far above its own continuum, and a line is as wide as the gas and the
+instrument make it. So these are faults, also where all spectra around share them: runs of pixels
+above the continuum with walls that are too steep for a line, blocks at another level between
+two such walls, steps of the level, and runs of one value between pixels that vary.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+# The upper envelope: this quantile of blocks of pixels, at least so many pixels and at most so
+# many blocks, and then the median of so many blocks, so that a block with a fault does not count.
+_QUANTILE, _BLOCK, _N_BLOCKS, _N_FILTERED = 0.9, 64, 64, 5
+# All heights and steps are relative to the envelope. A run above the envelope begins here.
+_ABOVE = 1.2
+# Smallest height of a spike of any width. Lines of hot stars are in emission up to about 1.3.
+_SPIKE = 0.4
+# Smallest height of a run with steep walls, and smallest number of pixels: no line has that
+# shape. A Gaussian of 4 pixels rises by 0.36 of its height within one pixel, a box by all of it.
+_BOX, _BOX_PIXELS, _WALL = 0.2, 4, 0.6
+# Where lines do not span several pixels, the run must be as high as a spike, and its pixels differ
+# by at most this fraction of the height.
+_FLAT = 0.2
+# From this number of pixels on, a wall may take two pixels, as after resampling.
+_WIDE_PIXELS = 8
+# A run without steep walls is a fault if the flux is twice the envelope, and its flanks are
+# steeper than those of the lines.
+_TWICE = 2.0
+# Steeper than the lines: steeper by this factor than all but a few steps between adjacent pixels,
+# whose number is this one, or this fraction of all.
+_STEEPER, _FEW_STEPS, _FEW_FRACTION = 1.5, 40, 0.005
+# Absorption is compared with flux up to this multiple of the envelope.
+_CLIP = 1.1
+# Runs are shorter than this fraction of the spectrum; longer ones are blocks.
+_LONGEST_RUN = 0.1
+# Smallest step at the ends of blocks, and smallest logarithm of the factor between levels, more
+# than between a continuum and emission. The steps beside a single step are this much smaller.
+_STEP, _LEVEL, _LONE = 0.1, 0.3, 0.35
+# Smallest number of pixels on each side of a single step whose levels are compared.
+_WINDOW = 50
+# Largest mismatch of the logarithms of two steps, or of the step and of the levels on both sides.
+_ALIKE = 0.4
+# A dip of fewer pixels than a box is a fault if it is deep and lines span several pixels: the rms
+# of the second differences is below this multiple of that of the first (1.2 / sigma for Gaussian
+# lines, above 1.4 for single pixels), with so many steps of this size as evidence.
+_DIP, _RESOLVED, _N_EVIDENCE, _EVIDENCE = 0.5, 0.6, 100, 0.02
+# Runs of one value: smallest number of pixels, distance from the envelope (a continuum may be
+# constant), and step at one of the ends. Codes that begin a hydrogen line at some distance from
+# its centre make steps of 0.03.
+_EQUAL_PIXELS, _CONTINUUM, _EQUAL_STEP = 5, 0.02, 0.1
+# Runs without flux: smallest number of pixels, and number from which the step need not be steeper
+# than lines. Cores of strong lines may have no flux, too, but it does not end with a step.
+_EMPTY_PIXELS, _LONG_EMPTY = 3, 20
+# Flux below this fraction of the envelope is none, and below this one it counts as dark in
+# factors between levels.
+_EMPTY, _DARK = 1e-6, 0.01
+# With more runs of one value than this, values were repeated to make the pixels.
+_MOST_EQUAL_RUNS = 10
+# Runs that begin at the same pixel, within this number, are a property of the grid if this fraction
+# of all spectra has them, and this number of spectra at least.
+_SAME_PLACE, _SHARED, _LEAST_SHARED = 2, 0.5, 4
+# The limits of the series of hydrogen, at this wavelength (in Å) times n squared, within a
+# fraction: there a spectrum may step.
+_LYMAN, _EDGE = 911.75, 0.005
+
+
+@dataclass(frozen=True)
+class Run:
+    """Pixels of one spectrum that no star has.
+
+    Attributes
+    ----------
+    start, stop : int
+        The pixels, without the last one.
+    shape : {"above", "dip", "block", "step", "equal", "empty"}
+        Far above the continuum, narrow and far below it, between two opposite steps, on both
+        sides of one step, of one value, without flux.
+    size : float
+        Largest flux over the envelope; for blocks and steps the factor of the level, for equal
+        pixels their value.
+    """
+
+    start: int
+    stop: int
+    shape: str
+    size: float
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all pixels have one value."""
+        return self.shape in ("equal", "empty")
+
+
+def describe(run: Run) -> str:
+    """Return the fault of a run as text."""
+    return {
+        "above": f"up to {run.size:.3g} times its own continuum",
+        "dip": f"down to {run.size:.2g} of its own continuum",
+        "block": f"at {run.size:.3g} times the level on both sides",
+        "step": f"by a factor of {run.size:.3g}",
+        "equal": f"all {run.size:.6g}",
+        "empty": "zero",
+    }[run.shape]
+
+
+def without_shared(
+    found: dict[int, list[Run]], n_spectra: int
+) -> tuple[dict[int, list[Run]], list[tuple[Run, int]]]:
+    """Separate faults from what most spectra of a grid have at the same pixels.
+
+    Gaps between spectral orders, edges and lines that are not resolved are in all spectra. Flux
+    far above the continuum is a fault, however many spectra have it.
+
+    Parameters
+    ----------
+    found : dict of list of Run
+        The runs of each row.
+    n_spectra : int
+        Number of spectra that were examined.
+
+    Returns
+    -------
+    faults : dict of list of Run
+        The runs of each row, without the shared ones.
+    shared : list of tuple (Run, int)
+        One of the shared runs each, and the number of spectra that have it.
+    """
+    least = max(_LEAST_SHARED, _SHARED * n_spectra)
+    starts: dict[str, list[int]] = {}
+    for runs in found.values():
+        for run in runs:
+            starts.setdefault(run.shape, []).append(run.start)
+    places = {shape: np.sort(values) for shape, values in starts.items()}
+
+    def count(run):
+        near = (run.start - _SAME_PLACE, run.start + _SAME_PLACE + 1)
+        first, last = np.searchsorted(places[run.shape], near)
+        return int(last - first)
+
+    faults: dict[int, list[Run]] = {}
+    shared: list[tuple[Run, int]] = []
+    for row, runs in found.items():
+        for run in runs:
+            n_rows = 0 if run.shape == "above" else count(run)
+            if n_rows < least:
+                faults.setdefault(row, []).append(run)
+            elif not any(
+                run.shape == one.shape and abs(run.start - one.start) <= 2 * _SAME_PLACE
+                for one, _ in shared
+            ):
+                shared.append((run, n_rows))
+    return faults, shared
+
+
+def upper_envelope(flux: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the upper envelope of a spectrum, robust to runs of bad pixels.
+
+    Parameters
+    ----------
+    flux : ndarray of shape (n_pixels,)
+        Finite flux, of which some is positive.
+
+    Returns
+    -------
+    ndarray of shape (n_pixels,)
+        Positive.
+    """
+    n_pixels = len(flux)
+    size = min(n_pixels, max(_BLOCK, n_pixels // _N_BLOCKS))
+    blocks = flux[: n_pixels // size * size].reshape(-1, size)
+    place = int(_QUANTILE * (size - 1))
+    level = np.partition(blocks, place, axis=1)[:, place]
+    centre = (np.arange(len(level)) + 0.5) * size
+    positive = level > 0
+    if not positive.any():
+        return np.full(n_pixels, np.median(flux[flux > 0]))
+    level = np.log(level[positive])
+    level = median_filter(level, size=min(_N_FILTERED, len(level)), mode="nearest")
+    return np.exp(np.interp(np.arange(n_pixels), centre[positive], level))
+
+
+class Unphysical:
+    """The search in the spectra of one grid.
+
+    Parameters
+    ----------
+    n_pixels : int
+        Number of pixels of a spectrum.
+    wavelength : ndarray of shape (n_pixels,), or None
+        Pixel centres in Å.
+    """
+
+    def __init__(self, n_pixels, wavelength=None):
+        self.wavelength = wavelength
+        # Between pieces of the wavelengths, and at limits of hydrogen, flux may step.
+        self.joined = np.ones(max(n_pixels - 1, 0), dtype=bool)
+        self.edge = np.zeros(max(n_pixels - 1, 0), dtype=bool)
+        if wavelength is not None and n_pixels > 1:
+            pixel = np.diff(wavelength)
+            self.joined = pixel < 5.0 * np.median(pixel)
+            order = np.sqrt(wavelength[1:] / _LYMAN)
+            limit = _LYMAN * np.maximum(np.rint(order), 1.0) ** 2
+            self.edge = np.abs(wavelength[1:] / limit - 1.0) < _EDGE
+            self.edge &= wavelength[1:] < 1.2 * _LYMAN * 16
+        self.longest = max(_BOX_PIXELS, int(_LONGEST_RUN * n_pixels))
+
+    def __call__(self, flux: NDArray[np.float64]) -> list[Run]:
+        """Return the runs of pixels that no star has.
+
+        Parameters
+        ----------
+        flux : ndarray of shape (n_pixels,)
+            Finite flux, of which some is positive.
+
+        Returns
+        -------
+        list of Run
+            In the order of the pixels; they do not overlap.
+        """
+        if len(flux) < 2 * _BOX_PIXELS:
+            return []
+        envelope = upper_envelope(flux)
+        ratio = flux / envelope
+        step = np.diff(ratio)
+        usual = _usual_step(ratio)
+        found = self._above(ratio, step, usual)
+        equal, repeated = _equal(ratio, step, flux, usual)
+        if not repeated:
+            known = _pixels(found, len(flux))
+            found += [run for run in equal if not known[run.start : run.stop].any()]
+            level = np.log(np.maximum(flux, _DARK * envelope))
+            found += self._blocks(ratio, level, step, usual, _pixels(found, len(flux)))
+        return sorted(found, key=lambda run: run.start)
+
+    def _above(self, ratio, step, usual):
+        """Find runs above the envelope that are no lines in emission."""
+        found = []
+        for start, stop in _intervals(ratio > _ABOVE):
+            if stop - start > self.longest:
+                continue
+            peak = ratio[start:stop].max()
+            near, around = _beside(ratio, start, stop)
+            # Lines between parts of a broad emission have walls, too, but no continuum around.
+            base = min(around) if peak >= _TWICE else max(around)
+            height = peak - max(base, 1.0)
+            if height < _BOX:
+                continue
+            walls = []
+            if start > 1:
+                walls.append(step[start - 2 : start + 1])
+            if stop < len(step):
+                walls.append(-step[max(stop - 2, 0) : stop + 1])
+            one = min(wall.max() for wall in walls)
+            two = min(np.convolve(wall, [1, 1], "valid").max() for wall in walls)
+            wall = _WALL * (peak - near)
+            half = int((ratio[start:stop] > 0.5 * (peak + near)).sum())
+            is_box = half >= _BOX_PIXELS and (
+                one >= wall or (half >= _WIDE_PIXELS and two >= wall)
+            )
+            if is_box and not _is_resolved(step, np.arange(start - 2, stop + 1)):
+                inner = ratio[start + 1 : stop - 1]
+                is_box = height >= _SPIKE and np.ptp(inner) <= _FLAT * height
+            is_steep = one >= _STEEPER * usual
+            is_spike = is_steep and height >= _SPIKE and one >= wall
+            is_far = is_steep and height >= _TWICE - 1.0
+            if is_box or is_spike or is_far:
+                found.append(Run(start, stop, "above", float(peak)))
+        return found
+
+    def _blocks(self, ratio, level, step, usual, known):
+        """Find blocks between opposite steps, narrow dips, and single steps."""
+        size = np.abs(step)
+        beside = np.maximum(np.append(0.0, size[:-1]), np.append(size[1:], 0.0))
+        sharp = (size >= max(_STEP, _STEEPER * usual)) & self.joined
+        # What lies within a known run, or at its ends, is explained.
+        sharp &= ~(known[1:] | known[:-1])
+        edges = np.flatnonzero(sharp)
+        found: list[Run] = []
+        if len(edges) == 0:
+            return found
+        jump = level[edges + 1] - level[edges]
+        resolved = None
+        used = np.zeros(len(edges), dtype=bool)
+        for k in range(len(edges) - 1):
+            first, last = edges[k] + 1, edges[k + 1] + 1
+            opposite = jump[k] * jump[k + 1] < 0
+            if used[k] or not opposite or not _alike(jump[k], -jump[k + 1]):
+                continue
+            if resolved is None:
+                resolved = _is_resolved(step, edges)
+            if not resolved:
+                break
+            if last - first >= _BOX_PIXELS:
+                if _is_block(ratio, level, first, last, jump[k]):
+                    factor = float(np.exp(0.5 * (jump[k] - jump[k + 1])))
+                    found.append(Run(int(first), int(last), "block", factor))
+                    used[k : k + 2] = True
+            elif jump[k] < 0 and _is_dip(ratio, step, first, last, usual):
+                found.append(Run(int(first), int(last), "dip", float(ratio[first:last].min())))
+                used[k : k + 2] = True
+        window = max(_WINDOW, len(ratio) // 50)
+        for k, edge in enumerate(edges):
+            lone = beside[edge] <= _LONE * size[edge]
+            if used[k] or not lone or self.edge[edge] or abs(jump[k]) < _LEVEL:
+                continue
+            if _levels_differ(level, int(edge), window, jump[k]):
+                found.append(Run(int(edge), int(edge) + 2, "step", float(np.exp(jump[k]))))
+        return found
+
+
+def _intervals(flags):
+    """Return starts and stops of the runs of true elements."""
+    change = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
+    return zip(change[::2].tolist(), change[1::2].tolist(), strict=True)
+
+
+def _pixels(runs, n_pixels):
+    """Mask of the pixels of runs."""
+    mask = np.zeros(n_pixels, dtype=bool)
+    for run in runs:
+        mask[run.start : run.stop] = True
+    return mask
+
+
+def _usual_step(ratio):
+    """Return the step between adjacent pixels that few exceed, up to the envelope."""
+    size = np.abs(np.diff(np.clip(ratio, 0.0, _CLIP)))
+    few = min(len(size), max(_FEW_STEPS, int(_FEW_FRACTION * len(size))))
+    # In a spectrum of few pixels a tenth of them is few.
+    few = min(few, max(1, len(size) // 10))
+    return float(np.partition(size, len(size) - few)[len(size) - few])
+
+
+def _beside(ratio, start, stop):
+    """Return the higher of the pixels on both sides, and the largest ones further aside."""
+    # Two pixels aside, because the wall itself may hold a pixel.
+    reach = max(_BOX_PIXELS, stop - start)
+    left = ratio[max(start - 1 - reach, 0) : max(start - 1, 0)][::-1]
+    pieces = [piece for piece in (left, ratio[stop + 1 :][:reach]) if len(piece)]
+    return max(piece[0] for piece in pieces), [piece.max() for piece in pieces]
+
+
+def _alike(one, other):
+    """Whether two logarithms of factors have one sign and agree."""
+    return one * other > 0 and abs(one - other) <= _ALIKE * max(abs(one), abs(other))
+
+
+def _is_block(ratio, level, first, last, jump):
+    """Whether pixels between opposite steps are flat, or a piece of spectrum at another level."""
+    n_inside = last - first
+    left = level[max(first - n_inside, 0) : first]
+    right = level[last : last + n_inside]
+    outside = np.concatenate((left, right))
+    inside = level[first:last]
+    scaled = abs(jump) >= _LEVEL and all(
+        _alike(np.quantile(inside, q) - np.quantile(outside, q), jump) for q in (0.25, 0.5, 0.9)
+    )
+    base = np.array([ratio[first - 1], ratio[last]])
+    height = ratio[first:last].mean() - base.mean()
+    flat = np.ptp(ratio[first:last]) <= 0.1 * abs(height) and np.ptp(base) <= 0.3 * abs(height)
+    return abs(height) >= _BOX and (flat or (scaled and n_inside >= 20))
+
+
+def _is_dip(ratio, step, first, last, usual):
+    """Whether a few pixels are far below both sides, with walls of one pixel."""
+    base = min(ratio[max(first - 2, 0)], ratio[min(last + 1, len(ratio) - 1)])
+    height = base - ratio[first:last].min()
+    wall = min(-step[first - 1], step[last - 1])
+    return height >= _DIP and wall >= max(_WALL * height, 2.0 * usual)
+
+
+def _is_resolved(step, edges):
+    """Whether lines span several pixels, judged without the steps at hand."""
+    others = np.ones(len(step), dtype=bool)
+    for offset in (-1, 0, 1):
+        others[np.clip(edges + offset, 0, len(step) - 1)] = False
+    curvature = np.diff(step)[others[1:] & others[:-1]]
+    steps = step[others]
+    if (np.abs(steps) >= _EVIDENCE).sum() < _N_EVIDENCE:
+        return False
+    return np.sum(curvature**2) < _RESOLVED**2 * np.sum(steps**2)
+
+
+def _levels_differ(level, edge, window, jump):
+    """Whether the spectra on both sides of a step differ by its factor."""
+    left, right = level[max(edge + 1 - window, 0) : edge + 1], level[edge + 1 : edge + 1 + window]
+    if min(len(left), len(right)) < window:
+        return False
+    return all(
+        _alike(np.quantile(right, q) - np.quantile(left, q), jump) for q in (0.25, 0.5, 0.9)
+    )
+
+
+def _equal(ratio, step, flux, usual):
+    """Find runs of one value between pixels that vary, and whether values are repeated."""
+    flux = np.where(ratio < _EMPTY, 0.0, flux)
+    change = np.flatnonzero(flux[1:] != flux[:-1]) + 1
+    starts, stops = np.append(0, change), np.append(change, len(flux))
+    empty = flux[starts] == 0
+    # Without flux at an end of the spectrum: there may be none in any spectrum.
+    inside = (starts > 0) & (stops < len(flux))
+    off_continuum = np.abs(ratio[starts] - 1.0) > _CONTINUUM
+    before = np.where(starts > 0, np.abs(step[np.maximum(starts - 1, 0)]), 0.0)
+    after = np.where(stops < len(flux), np.abs(step[np.minimum(stops, len(step)) - 1]), 0.0)
+    jump = np.maximum(before, after)
+    length = stops - starts
+    chosen = np.where(
+        empty,
+        (length >= _EMPTY_PIXELS) & ((length >= _LONG_EMPTY) | (jump >= _STEEPER * usual)),
+        (length >= _EQUAL_PIXELS) & off_continuum,
+    )
+    chosen &= inside & (jump >= _EQUAL_STEP)
+    n_varying = int(off_continuum.sum())
+    repeated = n_varying < 0.5 * int((np.abs(ratio - 1.0) > _CONTINUUM).sum())
+    places = np.flatnonzero(chosen)
+    found = [
+        Run(
+            int(starts[k]),
+            int(stops[k]),
+            "empty" if empty[k] else "equal",
+            float(flux[starts[k]]),
+        )
+        for k in places
+    ]
+    n_equal = sum(run.shape == "equal" for run in found)
+    return found, repeated or n_equal > _MOST_EQUAL_RUNS
