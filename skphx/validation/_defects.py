@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skphx.validation._unphysical import Run, Unphysical
+from skphx.validation._runs import Run
+from skphx.validation._unphysical import Unphysical
 
 # Number of pixels in memory while spectra are read.
 _BLOCK_PIXELS = 4_000_000

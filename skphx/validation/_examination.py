@@ -15,7 +15,7 @@ from skphx.validation._findings import Finding, GridReport
 from skphx.validation._labels import LabelFinder
 from skphx.validation._lattice_gaps import lattice_gaps
 from skphx.validation._leave_one_out import LeaveOneOut, find_outlying
-from skphx.validation._unphysical import describe, without_shared
+from skphx.validation._runs import add_constant, describe, findings_of, without_shared
 
 # A residual is due to bad pixels if this fraction of the pixels has this fraction of its square.
 _FEW_PIXELS, _MOST_OF_SQUARE = 0.01, 0.9
@@ -24,8 +24,6 @@ _MOST_COPIES = 0.1
 # With more runs of pixels that no star has, a spectrum may be wrong as a whole: it is compared
 # with the others first.
 _FEW_RUNS = 3
-# Largest number of ranges of pixels in a text.
-_N_RANGES = 5
 
 
 class Examination:
@@ -151,28 +149,18 @@ class Examination:
 
     def _shared_by_the_grid(self):
         """Keep the runs of pixels that are faults; note what most spectra have in common."""
-        rows = np.flatnonzero(self.intact)
-        found = {row: self.scan.unphysical[row] for row in rows if row in self.scan.unphysical}
-        self.unphysical, shared = without_shared(found, len(rows))
+        found = {row: runs for row, runs in self.scan.unphysical.items() if self.intact[row]}
+        self.unphysical, shared = without_shared(found, int(self.intact.sum()))
         for run, n_rows in shared:
             self.notes.append(
-                f"{n_rows} spectra have the same at {self._range(run.start, run.stop)}: "
-                f"{describe(run)}. This is a property of the grid, such as a gap or an edge, or "
-                f"a fault of all of them: look at these pixels. They are not reported."
+                f"{n_rows} spectra are alike at {self._range(run.start, run.stop)} "
+                f"({describe(run)}): a property of the grid, such as a gap or an edge, or a fault "
+                f"of all of them; look at these pixels, they are not reported."
             )
 
     def _truncation(self):
         truncated = truncated_runs(self.spectra, self.scan, self._around)
-        for row, runs in self.unphysical.items():
-            known = truncated.get(row, [])
-            more = [
-                (run.start, run.stop, run.size)
-                for run in runs
-                if run.is_constant
-                and not any(start < run.stop and run.start < stop for start, stop, _ in known)
-            ]
-            if known or more:
-                truncated[row] = sorted(known + more)
+        truncated = add_constant(truncated, self.unphysical)
         for row, runs in truncated.items():
             if not self.intact[row]:
                 continue
@@ -196,38 +184,9 @@ class Examination:
             runs = [run for run in self.unphysical.get(row, []) if not run.is_constant]
             if not runs or few != (len(runs) <= _FEW_RUNS):
                 continue
-            steps = [run for run in runs if run.shape == "step"]
-            pixels = [run for run in runs if run.shape != "step"]
-            if pixels:
-                n_pixels = sum(run.stop - run.start for run in pixels)
-                self._add(
-                    row,
-                    "bad_pixels",
-                    n_pixels,
-                    f"{n_pixels} of {self.scan.n_pixels} pixels cannot be those of a star: "
-                    f"{self._ranges(pixels)}",
-                    "repair the pixels, or exclude the row; spectra of the nodes around may have "
-                    "the same fault",
-                )
-            if steps:
-                self._add(
-                    row,
-                    "level",
-                    max((run.size for run in steps), key=lambda factor: abs(np.log(factor))),
-                    f"the level changes between two pixels: {self._ranges(steps)}",
-                    "check how the pieces of the spectrum were joined, scale one of them, or "
-                    "exclude the row",
-                )
+            for finding in findings_of(runs, self.scan.n_pixels, self._range):
+                self._add(row, *finding)
             self.intact[row] = False
-
-    def _ranges(self, runs):
-        """Text for runs of pixels, of which not all are listed if they are many."""
-        pieces = [
-            f"{self._range(run.start, run.stop)} ({describe(run)})" for run in runs[:_N_RANGES]
-        ]
-        if len(runs) > _N_RANGES:
-            pieces.append(f"and {len(runs) - _N_RANGES} more ranges")
-        return ", ".join(pieces)
 
     # --------------------------------------------------- comparison with the other spectra
 
@@ -428,7 +387,7 @@ class Examination:
         """Report isolated bad pixels of spectra that are otherwise good."""
         self.intact[list(known)] = False
         for row in rows:
-            if row in known or row not in self.scan.isolated:
+            if row in known or row in self.unphysical or row not in self.scan.isolated:
                 continue
             pixels = bad_pixels(self.spectra, self.scan, int(row), self._around(row))
             if len(pixels):

@@ -6,15 +6,15 @@ above the continuum with walls that are too steep for a line, blocks at another 
 two such walls, steps of the level, and runs of one value between pixels that vary.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from skphx.validation._runs import Run
+
 # The upper envelope: this quantile of blocks of pixels, at least so many pixels and at most so
 # many blocks, and then the median of so many blocks, so that a block with a fault does not count.
-_QUANTILE, _BLOCK, _N_BLOCKS, _N_FILTERED = 0.9, 64, 64, 5
+_QUANTILE, _BLOCK, _N_BLOCKS, _N_FILTERED = 0.9, 64, 64, 7
 # All heights and steps are relative to the envelope. A run above the envelope begins here.
 _ABOVE = 1.2
 # Smallest height of a spike of any width. Lines of hot stars are in emission up to about 1.3.
@@ -40,14 +40,16 @@ _LONGEST_RUN = 0.1
 # Smallest step at the ends of blocks, and smallest logarithm of the factor between levels, more
 # than between a continuum and emission. The steps beside a single step are this much smaller.
 _STEP, _LEVEL, _LONE = 0.1, 0.3, 0.35
-# Smallest number of pixels on each side of a single step whose levels are compared.
-_WINDOW = 50
+# Smallest number of pixels on each side of a single step, and quantiles that are compared there.
+_WINDOW, _LEVELS = 50, (0.5, 0.75, 0.9)
 # Largest mismatch of the logarithms of two steps, or of the step and of the levels on both sides.
 _ALIKE = 0.4
 # A dip of fewer pixels than a box is a fault if it is deep and lines span several pixels: the rms
 # of the second differences is below this multiple of that of the first (1.2 / sigma for Gaussian
 # lines, above 1.4 for single pixels), with so many steps of this size as evidence.
 _DIP, _RESOLVED, _N_EVIDENCE, _EVIDENCE = 0.5, 0.6, 100, 0.02
+# Beside a dip, the steps are below this fraction of its depth.
+_WING = 0.1
 # Runs of one value: smallest number of pixels, distance from the envelope (a continuum may be
 # constant), and step at one of the ends. Codes that begin a hydrogen line at some distance from
 # its centre make steps of 0.03.
@@ -60,100 +62,11 @@ _EMPTY_PIXELS, _LONG_EMPTY = 3, 20
 _EMPTY, _DARK = 1e-6, 0.01
 # With more runs of one value than this, values were repeated to make the pixels.
 _MOST_EQUAL_RUNS = 10
-# Runs that begin at the same pixel, within this number, are a property of the grid if this fraction
-# of all spectra has them, and this number of spectra at least.
-_SAME_PLACE, _SHARED, _LEAST_SHARED = 2, 0.5, 4
+# Pieces of a spectrum are separated by more than this number of pixels.
+_GAP = 3.0
 # The limits of the series of hydrogen, at this wavelength (in Å) times n squared, within a
 # fraction: there a spectrum may step.
-_LYMAN, _EDGE = 911.75, 0.005
-
-
-@dataclass(frozen=True)
-class Run:
-    """Pixels of one spectrum that no star has.
-
-    Attributes
-    ----------
-    start, stop : int
-        The pixels, without the last one.
-    shape : {"above", "dip", "block", "step", "equal", "empty"}
-        Far above the continuum, narrow and far below it, between two opposite steps, on both
-        sides of one step, of one value, without flux.
-    size : float
-        Largest flux over the envelope; for blocks and steps the factor of the level, for equal
-        pixels their value.
-    """
-
-    start: int
-    stop: int
-    shape: str
-    size: float
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether all pixels have one value."""
-        return self.shape in ("equal", "empty")
-
-
-def describe(run: Run) -> str:
-    """Return the fault of a run as text."""
-    return {
-        "above": f"up to {run.size:.3g} times its own continuum",
-        "dip": f"down to {run.size:.2g} of its own continuum",
-        "block": f"at {run.size:.3g} times the level on both sides",
-        "step": f"by a factor of {run.size:.3g}",
-        "equal": f"all {run.size:.6g}",
-        "empty": "zero",
-    }[run.shape]
-
-
-def without_shared(
-    found: dict[int, list[Run]], n_spectra: int
-) -> tuple[dict[int, list[Run]], list[tuple[Run, int]]]:
-    """Separate faults from what most spectra of a grid have at the same pixels.
-
-    Gaps between spectral orders, edges and lines that are not resolved are in all spectra. Flux
-    far above the continuum is a fault, however many spectra have it.
-
-    Parameters
-    ----------
-    found : dict of list of Run
-        The runs of each row.
-    n_spectra : int
-        Number of spectra that were examined.
-
-    Returns
-    -------
-    faults : dict of list of Run
-        The runs of each row, without the shared ones.
-    shared : list of tuple (Run, int)
-        One of the shared runs each, and the number of spectra that have it.
-    """
-    least = max(_LEAST_SHARED, _SHARED * n_spectra)
-    starts: dict[str, list[int]] = {}
-    for runs in found.values():
-        for run in runs:
-            starts.setdefault(run.shape, []).append(run.start)
-    places = {shape: np.sort(values) for shape, values in starts.items()}
-
-    def count(run):
-        near = (run.start - _SAME_PLACE, run.start + _SAME_PLACE + 1)
-        first, last = np.searchsorted(places[run.shape], near)
-        return int(last - first)
-
-    faults: dict[int, list[Run]] = {}
-    shared: list[tuple[Run, int]] = []
-    for row, runs in found.items():
-        for run in runs:
-            n_rows = 0 if run.shape == "above" else count(run)
-            if n_rows < least:
-                faults.setdefault(row, []).append(run)
-            elif not any(
-                run.shape == one.shape and abs(run.start - one.start) <= 2 * _SAME_PLACE
-                for one, _ in shared
-            ):
-                shared.append((run, n_rows))
-    return faults, shared
+_LYMAN, _N_SERIES, _EDGE = 911.75, 4, 0.005
 
 
 def upper_envelope(flux: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -179,7 +92,7 @@ def upper_envelope(flux: NDArray[np.float64]) -> NDArray[np.float64]:
     if not positive.any():
         return np.full(n_pixels, np.median(flux[flux > 0]))
     level = np.log(level[positive])
-    level = median_filter(level, size=min(_N_FILTERED, len(level)), mode="nearest")
+    level = median_filter(level, size=min(_N_FILTERED, len(level)), mode="mirror")
     return np.exp(np.interp(np.arange(n_pixels), centre[positive], level))
 
 
@@ -195,17 +108,16 @@ class Unphysical:
     """
 
     def __init__(self, n_pixels, wavelength=None):
-        self.wavelength = wavelength
         # Between pieces of the wavelengths, and at limits of hydrogen, flux may step.
         self.joined = np.ones(max(n_pixels - 1, 0), dtype=bool)
-        self.edge = np.zeros(max(n_pixels - 1, 0), dtype=bool)
+        self.at_limit = np.zeros(max(n_pixels - 1, 0), dtype=bool)
         if wavelength is not None and n_pixels > 1:
             pixel = np.diff(wavelength)
-            self.joined = pixel < 5.0 * np.median(pixel)
-            order = np.sqrt(wavelength[1:] / _LYMAN)
-            limit = _LYMAN * np.maximum(np.rint(order), 1.0) ** 2
-            self.edge = np.abs(wavelength[1:] / limit - 1.0) < _EDGE
-            self.edge &= wavelength[1:] < 1.2 * _LYMAN * 16
+            beside = np.maximum(np.append(pixel[1:], 0.0), np.append(0.0, pixel[:-1]))
+            self.joined = pixel < _GAP * beside
+            limits = _LYMAN * np.arange(1, _N_SERIES + 1) ** 2
+            offset = np.abs(wavelength[1:, None] / limits - 1.0)
+            self.at_limit = (offset < _EDGE).any(axis=1)
         self.longest = max(_BOX_PIXELS, int(_LONGEST_RUN * n_pixels))
 
     def __call__(self, flux: NDArray[np.float64]) -> list[Run]:
@@ -238,38 +150,11 @@ class Unphysical:
 
     def _above(self, ratio, step, usual):
         """Find runs above the envelope that are no lines in emission."""
-        found = []
-        for start, stop in _intervals(ratio > _ABOVE):
-            if stop - start > self.longest:
-                continue
-            peak = ratio[start:stop].max()
-            near, around = _beside(ratio, start, stop)
-            # Lines between parts of a broad emission have walls, too, but no continuum around.
-            base = min(around) if peak >= _TWICE else max(around)
-            height = peak - max(base, 1.0)
-            if height < _BOX:
-                continue
-            walls = []
-            if start > 1:
-                walls.append(step[start - 2 : start + 1])
-            if stop < len(step):
-                walls.append(-step[max(stop - 2, 0) : stop + 1])
-            one = min(wall.max() for wall in walls)
-            two = min(np.convolve(wall, [1, 1], "valid").max() for wall in walls)
-            wall = _WALL * (peak - near)
-            half = int((ratio[start:stop] > 0.5 * (peak + near)).sum())
-            is_box = half >= _BOX_PIXELS and (
-                one >= wall or (half >= _WIDE_PIXELS and two >= wall)
-            )
-            if is_box and not _is_resolved(step, np.arange(start - 2, stop + 1)):
-                inner = ratio[start + 1 : stop - 1]
-                is_box = height >= _SPIKE and np.ptp(inner) <= _FLAT * height
-            is_steep = one >= _STEEPER * usual
-            is_spike = is_steep and height >= _SPIKE and one >= wall
-            is_far = is_steep and height >= _TWICE - 1.0
-            if is_box or is_spike or is_far:
-                found.append(Run(start, stop, "above", float(peak)))
-        return found
+        return [
+            Run(start, stop, "above", float(ratio[start:stop].max()))
+            for start, stop in _intervals(ratio > _ABOVE)
+            if stop - start <= self.longest and _is_above(ratio, step, usual, start, stop)
+        ]
 
     def _blocks(self, ratio, level, step, usual, known):
         """Find blocks between opposite steps, narrow dips, and single steps."""
@@ -304,12 +189,12 @@ class Unphysical:
                 used[k : k + 2] = True
         window = max(_WINDOW, len(ratio) // 50)
         for k, edge in enumerate(edges):
-            lone = beside[edge] <= _LONE * size[edge]
-            if used[k] or not lone or self.edge[edge] or abs(jump[k]) < _LEVEL:
+            lone = beside[edge] <= _LONE * size[edge] and ratio[edge : edge + 2].min() > _DARK
+            if used[k] or not lone or self.at_limit[edge] or abs(jump[k]) < _LEVEL:
                 continue
             if _levels_differ(level, int(edge), window, jump[k]):
                 found.append(Run(int(edge), int(edge) + 2, "step", float(np.exp(jump[k]))))
-        return found
+        return _join_steps(sorted(found, key=lambda run: run.start))
 
 
 def _intervals(flags):
@@ -318,8 +203,38 @@ def _intervals(flags):
     return zip(change[::2].tolist(), change[1::2].tolist(), strict=True)
 
 
+def _is_above(ratio, step, usual, start, stop):
+    """Whether a run above the envelope is no line in emission."""
+    peak = ratio[start:stop].max()
+    near, around = _beside(ratio, start, stop)
+    # Lines between parts of a broad emission have walls, too, but no continuum around.
+    base = min(around) if peak >= _TWICE else max(around)
+    height = peak - max(base, 1.0)
+    if height < _BOX:
+        return False
+    walls = []
+    if start > 1:
+        walls.append(step[start - 2 : start + 1])
+    if stop < len(step):
+        walls.append(-step[max(stop - 2, 0) : stop + 1])
+    # The rise within one pixel, and within two, on the side that is less steep.
+    rise = min(wall.max() for wall in walls)
+    rise_in_two = min(np.convolve(wall, [1, 1], "valid").max() for wall in walls)
+    needed = _WALL * (peak - near)
+    is_steeper = rise >= _STEEPER * usual
+    if is_steeper and height >= (_SPIKE if rise >= needed else _TWICE - 1.0):
+        return True
+    n_high = int((ratio[start:stop] > 0.5 * (peak + near)).sum())
+    is_wide = n_high >= _WIDE_PIXELS and rise_in_two >= needed
+    if n_high < _BOX_PIXELS or not (rise >= needed or is_wide):
+        return False
+    if _is_resolved(step, np.arange(start - 2, stop + 1)):
+        return True
+    return height >= _SPIKE and np.ptp(ratio[start + 1 : stop - 1]) <= _FLAT * height
+
+
 def _pixels(runs, n_pixels):
-    """Mask of the pixels of runs."""
+    """Return a mask of the pixels of runs."""
     mask = np.zeros(n_pixels, dtype=bool)
     for run in runs:
         mask[run.start : run.stop] = True
@@ -357,7 +272,7 @@ def _is_block(ratio, level, first, last, jump):
     outside = np.concatenate((left, right))
     inside = level[first:last]
     scaled = abs(jump) >= _LEVEL and all(
-        _alike(np.quantile(inside, q) - np.quantile(outside, q), jump) for q in (0.25, 0.5, 0.9)
+        _alike(np.quantile(inside, q) - np.quantile(outside, q), jump) for q in _LEVELS
     )
     base = np.array([ratio[first - 1], ratio[last]])
     height = ratio[first:last].mean() - base.mean()
@@ -365,12 +280,28 @@ def _is_block(ratio, level, first, last, jump):
     return abs(height) >= _BOX and (flat or (scaled and n_inside >= 20))
 
 
+def _join_steps(runs):
+    """Make blocks of steps to another level and back."""
+    joined: list[Run] = []
+    for run in runs:
+        last = joined[-1] if joined else run
+        if last.shape == run.shape == "step" and _alike(np.log(last.size), -np.log(run.size)):
+            size = float(np.sqrt(last.size / run.size))
+            joined[-1] = Run(last.start + 1, run.start + 1, "block", size)
+        else:
+            joined.append(run)
+    return joined
+
+
 def _is_dip(ratio, step, first, last, usual):
     """Whether a few pixels are far below both sides, with walls of one pixel."""
     base = min(ratio[max(first - 2, 0)], ratio[min(last + 1, len(ratio) - 1)])
     height = base - ratio[first:last].min()
     wall = min(-step[first - 1], step[last - 1])
-    return height >= _DIP and wall >= max(_WALL * height, 2.0 * usual)
+    # A line has wings.
+    wing = max(abs(step[max(first - 2, 0)]), abs(step[min(last, len(step) - 1)]))
+    is_steep = wall >= max(_WALL * height, 2.0 * usual)
+    return height >= _DIP and is_steep and wing <= _WING * height
 
 
 def _is_resolved(step, edges):
@@ -390,9 +321,7 @@ def _levels_differ(level, edge, window, jump):
     left, right = level[max(edge + 1 - window, 0) : edge + 1], level[edge + 1 : edge + 1 + window]
     if min(len(left), len(right)) < window:
         return False
-    return all(
-        _alike(np.quantile(right, q) - np.quantile(left, q), jump) for q in (0.25, 0.5, 0.9)
-    )
+    return all(_alike(np.quantile(right, q) - np.quantile(left, q), jump) for q in _LEVELS)
 
 
 def _equal(ratio, step, flux, usual):
@@ -416,15 +345,18 @@ def _equal(ratio, step, flux, usual):
     chosen &= inside & (jump >= _EQUAL_STEP)
     n_varying = int(off_continuum.sum())
     repeated = n_varying < 0.5 * int((np.abs(ratio - 1.0) > _CONTINUUM).sum())
-    places = np.flatnonzero(chosen)
-    found = [
-        Run(
-            int(starts[k]),
-            int(stops[k]),
-            "empty" if empty[k] else "equal",
-            float(flux[starts[k]]),
-        )
-        for k in places
-    ]
+    found = []
+    for k in np.flatnonzero(chosen):
+        start, stop, value = int(starts[k]), int(stops[k]), float(flux[starts[k]])
+        if empty[k]:
+            found.append(Run(start, stop, "empty", value))
+        elif not _is_continuum(flux, start, stop, value):
+            found.append(Run(start, stop, "equal", value))
     n_equal = sum(run.shape == "equal" for run in found)
     return found, repeated or n_equal > _MOST_EQUAL_RUNS
+
+
+def _is_continuum(flux, start, stop, value):
+    """Whether the value of equal pixels is the largest flux on one side of them."""
+    left, right = flux[max(start - _BLOCK, 0) : start], flux[stop : stop + _BLOCK]
+    return any(abs(value / side.max() - 1.0) <= _CONTINUUM for side in (left, right))
