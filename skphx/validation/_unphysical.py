@@ -42,6 +42,8 @@ _LONGEST_RUN = 0.1
 _STEP, _LEVEL, _LONE = 0.1, 0.3, 0.35
 # Smallest number of pixels on each side of a single step, and quantiles that are compared there.
 _WINDOW, _LEVELS = 50, (0.5, 0.75, 0.9)
+# Smallest number of pixels of a block that holds lines.
+_SCALED_PIXELS = 20
 # Largest mismatch of the logarithms of two steps, or of the step and of the levels on both sides.
 _ALIKE = 0.4
 # A dip of fewer pixels than a box is a fault if it is deep and lines span several pixels: the rms
@@ -187,7 +189,7 @@ class Unphysical:
             elif jump[k] < 0 and _is_dip(ratio, step, first, last, usual):
                 found.append(Run(int(first), int(last), "dip", float(ratio[first:last].min())))
                 used[k : k + 2] = True
-        window = max(_WINDOW, len(ratio) // 50)
+        window = _window(len(ratio))
         for k, edge in enumerate(edges):
             lone = beside[edge] <= _LONE * size[edge] and ratio[edge : edge + 2].min() > _DARK
             if used[k] or not lone or self.at_limit[edge] or abs(jump[k]) < _LEVEL:
@@ -267,17 +269,17 @@ def _alike(one, other):
 def _is_block(ratio, level, first, last, jump):
     """Whether pixels between opposite steps are flat, or a piece of spectrum at another level."""
     n_inside = last - first
-    left = level[max(first - n_inside, 0) : first]
-    right = level[last : last + n_inside]
-    outside = np.concatenate((left, right))
-    inside = level[first:last]
-    scaled = abs(jump) >= _LEVEL and all(
-        _alike(np.quantile(inside, q) - np.quantile(outside, q), jump) for q in _LEVELS
+    near = min(n_inside, _window(len(level)))
+    scaled = (
+        n_inside >= _SCALED_PIXELS
+        and abs(jump) >= _LEVEL
+        and _levels_differ(level, first - 1, near, jump)
+        and _levels_differ(level, last - 1, near, -jump)
     )
     base = np.array([ratio[first - 1], ratio[last]])
     height = ratio[first:last].mean() - base.mean()
     flat = np.ptp(ratio[first:last]) <= 0.1 * abs(height) and np.ptp(base) <= 0.3 * abs(height)
-    return abs(height) >= _BOX and (flat or (scaled and n_inside >= 20))
+    return scaled or (flat and abs(height) >= _BOX)
 
 
 def _join_steps(runs):
@@ -314,6 +316,11 @@ def _is_resolved(step, edges):
     if (np.abs(steps) >= _EVIDENCE).sum() < _N_EVIDENCE:
         return False
     return np.sum(curvature**2) < _RESOLVED**2 * np.sum(steps**2)
+
+
+def _window(n_pixels):
+    """Return the number of pixels on each side of a step whose levels are compared."""
+    return max(_WINDOW, n_pixels // 50)
 
 
 def _levels_differ(level, edge, window, jump):
