@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from skphx.validation._runs import Run
+from skphx.validation._unphysical import Unphysical
+
 # Number of pixels in memory while spectra are read.
 _BLOCK_PIXELS = 4_000_000
 # Smallest length of a run of equal pixels at an end of the spectrum, in pixels and as a fraction
@@ -52,6 +55,8 @@ class Scan:
     isolated : dict of ndarray of int
         For each row the pixels that differ from both adjacent pixels by a factor of 20, or have
         no flux.
+    unphysical : dict of list of Run
+        For each row the pixels that no star has, see `Unphysical`.
     """
 
     n_pixels: int
@@ -62,9 +67,10 @@ class Scan:
     bin_size: int
     runs: dict[int, list[tuple[int, int, float]]]
     isolated: dict[int, NDArray[np.intp]]
+    unphysical: dict[int, list[Run]]
 
 
-def scan_spectra(spectra, max_pixels):
+def scan_spectra(spectra, max_pixels, wavelength=None):
     """Read all spectra once, a block of rows at a time.
 
     Parameters
@@ -73,6 +79,8 @@ def scan_spectra(spectra, max_pixels):
         Flux; only blocks of rows are read, so that it may be memory-mapped.
     max_pixels : int
         Largest number of bins of the shapes.
+    wavelength : ndarray of shape (n_pixels,), or None
+        Pixel centres in Å.
 
     Returns
     -------
@@ -92,7 +100,9 @@ def scan_spectra(spectra, max_pixels):
         bin_size=bin_size,
         runs={},
         isolated={},
+        unphysical={},
     )
+    find_unphysical = Unphysical(n_pixels, wavelength)
     n_rows = max(1, _BLOCK_PIXELS // n_pixels)
     for first in range(0, n_spectra, n_rows):
         block = np.asarray(spectra[first : first + n_rows], dtype=np.float64)
@@ -114,6 +124,9 @@ def scan_spectra(spectra, max_pixels):
             isolated = _isolated_pixels(flux)
             if len(isolated):
                 scan.isolated[int(row)] = isolated
+            unphysical = find_unphysical(flux)
+            if unphysical:
+                scan.unphysical[int(row)] = unphysical
     return scan
 
 

@@ -15,11 +15,15 @@ from skphx.validation._findings import Finding, GridReport
 from skphx.validation._labels import LabelFinder
 from skphx.validation._lattice_gaps import lattice_gaps
 from skphx.validation._leave_one_out import LeaveOneOut, find_outlying
+from skphx.validation._runs import add_constant, describe, findings_of, without_shared
 
 # A residual is due to bad pixels if this fraction of the pixels has this fraction of its square.
 _FEW_PIXELS, _MOST_OF_SQUARE = 0.01, 0.9
 # If a larger fraction of the spectra are copies of others, a parameter has no effect on them.
 _MOST_COPIES = 0.1
+# With more runs of pixels that no star has, a spectrum may be wrong as a whole: it is compared
+# with the others first.
+_FEW_RUNS = 3
 
 
 class Examination:
@@ -49,7 +53,7 @@ class Examination:
         self.labelled = np.isfinite(nodes).all(axis=1)
         # Rows whose spectra have no defect so far.
         self.intact = self.labelled.copy()
-        self.scan = scan_spectra(spectra, max_pixels)
+        self.scan = scan_spectra(spectra, max_pixels, wavelength)
         # Columns: rms, largest deviation, deviation of the level.
         self.errors = np.full((len(nodes), 3), np.nan)
         self.score = np.full(len(nodes), np.nan)
@@ -63,8 +67,12 @@ class Examination:
             axes, positions = lattice_of(self.nodes[self.labelled])
             self.positions[self.labelled] = positions
         self.spacing = spacing_of(axes, int(self.labelled.sum()))
+        self._shared_by_the_grid()
         self._truncation()
+        self._unphysical(np.flatnonzero(self.intact), few=True)
         self._against_neighbours()
+        excluded = [one.row for one in self.findings if one.row is not None and one.exclude]
+        self._unphysical(np.setdiff1d(np.flatnonzero(self.labelled), excluded), few=False)
         self._missing_nodes()
         good = self.labelled.copy()
         for finding in self.findings:
@@ -139,8 +147,20 @@ class Examination:
                 self._add(row, "constant", 1.0, what, f"{again}, or exclude the row")
         self.intact &= ~defective
 
+    def _shared_by_the_grid(self):
+        """Keep the runs of pixels that are faults; note what most spectra have in common."""
+        found = {row: runs for row, runs in self.scan.unphysical.items() if self.intact[row]}
+        self.unphysical, shared = without_shared(found, int(self.intact.sum()))
+        for run, n_rows in shared:
+            self.notes.append(
+                f"{n_rows} spectra are alike at {self._range(run.start, run.stop)} "
+                f"({describe(run)}): a property of the grid, such as a gap or an edge, or a fault "
+                f"of all of them; look at these pixels, they are not reported."
+            )
+
     def _truncation(self):
         truncated = truncated_runs(self.spectra, self.scan, self._around)
+        truncated = add_constant(truncated, self.unphysical)
         for row, runs in truncated.items():
             if not self.intact[row]:
                 continue
@@ -157,6 +177,16 @@ class Examination:
                 "read or download the spectrum again, or exclude the row",
             )
         self.intact[list(truncated)] = False
+
+    def _unphysical(self, rows, few):
+        """Report pixels that no star has, of the rows with few runs of them, or of the others."""
+        for row in rows:
+            runs = [run for run in self.unphysical.get(row, []) if not run.is_constant]
+            if not runs or few != (len(runs) <= _FEW_RUNS):
+                continue
+            for finding in findings_of(runs, self.scan.n_pixels, self._range):
+                self._add(row, *finding)
+            self.intact[row] = False
 
     # --------------------------------------------------- comparison with the other spectra
 
@@ -357,7 +387,7 @@ class Examination:
         """Report isolated bad pixels of spectra that are otherwise good."""
         self.intact[list(known)] = False
         for row in rows:
-            if row in known or row not in self.scan.isolated:
+            if row in known or row in self.unphysical or row not in self.scan.isolated:
                 continue
             pixels = bad_pixels(self.spectra, self.scan, int(row), self._around(row))
             if len(pixels):

@@ -32,7 +32,8 @@ def diagnose_grid(
         Flux at the nodes in any unit, normalised or not. A memory-mapped array is read a block
         of rows at a time.
     wavelength : array-like of shape (n_pixels,), or None
-        Pixel centres in Å, for the texts; None uses pixel numbers from 0.
+        Pixel centres in Å, for the texts, and for gaps between pixels and limits of the series of
+        hydrogen, where the level may change; None uses pixel numbers from 0.
     parameter_names : sequence of str, or None
         One name per column; None is ``x0, x1, ...``.
     threshold : float
@@ -62,31 +63,41 @@ def diagnose_grid(
     ``"zero"``               no pixel with positive flux: 1
     ``"constant"``           the same value in all pixels: 1
     ``"truncated"``          zeros or one value over a range in which the nodes around are not
-                             constant: fraction of the pixels
+                             constant, or which ends with a step: fraction of the pixels
     ``"duplicate_node"``     another row has the same node and a better spectrum: score
     ``"duplicate_spectrum"`` a spectrum equal, up to a factor, to that of another node: score
     ``"mislabelled"``        the spectrum agrees with the prediction at another node: how many
                              times better than at its own
-    ``"bad_pixels"``         a few pixels differ from those of the nodes around: their number
+    ``"bad_pixels"``         a few pixels differ from those of the nodes around, or cannot be
+                             those of a star: their number
     ``"level"``              the flux is too high or too low by a factor: its ratio to the
-                             prediction from the nodes around
+                             prediction from the nodes around; or it changes by a factor between
+                             two pixels: the factor
     ``"outlying"``           the spectrum differs from the prediction from the nodes around:
                              score
     ``"missing"``            a missing node of the lattice: fraction of its adjacent nodes that
                              exist
     ======================== ==================================================================
 
-    Each spectrum is divided by its median, which is its level. ln(flux + 0.1) of the result and
-    the logarithm of the level are predicted at each node from the nearest other nodes, with cubic
-    radial basis functions. The errors (rms, largest deviation, level) are divided by the standard
-    deviation expected from the positions of the nodes, because the prediction is more difficult
-    at the edge of the grid. Their logarithms are compared with those of the 20 nearest nodes, in
-    units of the spread over the grid. A bad node also makes the predictions of the nodes around
-    worse. The node without which the errors around decrease most is therefore removed first, and
-    all errors are computed again.
+    First each spectrum is examined alone, because the spectra around a node may share its fault.
+    Its continuum is its upper envelope. These are faults: pixels far above the continuum, with
+    edges that are steeper than those of lines; a few pixels far below it, where lines span several
+    pixels; a range of pixels at another level; a change of the level from one pixel to the next;
+    equal pixels between pixels that vary. Emission up to about 1.3 times the continuum is no
+    fault, nor is a constant continuum. What most spectra of a grid have at the same pixels, such
+    as a gap, is only noted in `notes`, unless it is far above the continuum.
 
-    Faults that change smoothly over the grid, such as wrong opacities for a whole plane, cannot be
-    found by this method.
+    Then each spectrum is divided by its median, which is its level. ln(flux + 0.1) of the result
+    and the logarithm of the level are predicted at each node from the nearest other nodes, with
+    cubic radial basis functions. The errors (rms, largest deviation, level) are divided by the
+    standard deviation expected from the positions of the nodes, because the prediction is more
+    difficult at the edge of the grid. Their logarithms are compared with those of the 20 nearest
+    nodes, in units of the spread over the grid. A bad node also makes the predictions of the nodes
+    around worse. The node without which the errors around decrease most is therefore removed
+    first, and all errors are computed again.
+
+    Faults that change smoothly over the grid and look like a spectrum, such as wrong opacities for
+    a whole plane, cannot be found by this method.
 
     Examples
     --------
