@@ -491,8 +491,11 @@ def test_errors_in_another_unit(name, unit):
         ({"flux": FLUX * u.mag, "sigma": None}, "logarithmic unit; convert it to flux first"),
         ({"flux": FLUX * u.ABmag, "sigma": None}, "logarithmic unit"),
         ({"flux": FLUX * u.dex(DENSITY), "sigma": None}, "logarithmic unit"),
-        ({"flux": FLUX * u.km, "sigma": None}, "has the unit km, which is not one of flux"),
-        ({"flux": FLUX * u.Unit("erg / (s cm2)"), "sigma": None}, "is not one of flux"),
+        ({"flux": FLUX * u.km, "sigma": None}, "flux is in km, which is not flux per unit"),
+        (
+            {"flux": FLUX * u.Unit("erg / (s cm2)"), "sigma": None},
+            "is not flux per unit of wavelength",
+        ),
         ({"sigma": SIGMA * DENSITY}, "but flux has no unit, so their ratio is unknown"),
         ({"sigma": 0.5 * u.percent}, r"but flux has no unit.*sigma=0\.005 \* flux"),
         ({"flux": FLUX * DENSITY, "sigma": 0.5 * u.percent}, r"cannot be converted.*0\.005"),

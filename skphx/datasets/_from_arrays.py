@@ -9,8 +9,8 @@ from sklearn.utils import Bunch
 from skphx._domain import STELLAR_PARAMETERS, check_medium, check_wavelength
 from skphx._input_parameters import parameter_columns
 from skphx._plain import unit_of
-from skphx.datasets._flux_units import split_unit
 from skphx.datasets._grid_arrays import arrays_of_grid, as_grid, check_light
+from skphx.datasets._grid_flux import split_unit
 from skphx.datasets._medium import Medium
 from skphx.datasets._spectrum_objects import unpack_spectra
 

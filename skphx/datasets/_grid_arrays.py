@@ -30,7 +30,7 @@ from skphx._domain import (
     plain_wavelength,
 )
 from skphx._plain import MASKED_FLUX, refuse_masked, unit_of
-from skphx.datasets._flux_units import flux_per_wavelength
+from skphx.datasets._grid_flux import flux_per_wavelength
 from skphx.datasets._medium import agreed_medium
 from skphx.datasets._reading import check_dtype, check_spectrum
 

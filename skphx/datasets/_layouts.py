@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from skphx._domain import FLUX_UNIT, check_medium, plain_wavelength
 from skphx._paths import plain_name
 from skphx._plain import refuse_masked, unit_of
-from skphx.datasets._flux_units import split_unit
+from skphx.datasets._grid_flux import split_unit
 from skphx.datasets._medium import Medium
 
 _REGISTRY: "dict[str, GridLayout]" = {}

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from skphx._flux_units import factor_at, is_logarithmic, unit_per_wavelength
 from skphx.datasets._spectrum_request import NoSpectrumError
 from skphx.datasets._spectrum_units import parse_flux
 
@@ -273,7 +274,7 @@ def in_one_unit(wavelength, flux, sigma, flux_unit, error_unit, role, request):
 
     unit = parse_flux(flux_unit)
     text = None if flux_unit is None else str(flux_unit)
-    if isinstance(unit, units.function.FunctionUnitBase) or unit in (units.mag, units.dex):
+    if unit is not None and is_logarithmic(unit):
         raise NoSpectrumError(
             f"has flux in {text}, which is a logarithm: convert it to flux per unit of wavelength."
         )
@@ -281,21 +282,14 @@ def in_one_unit(wavelength, flux, sigma, flux_unit, error_unit, role, request):
         sigma = sigma * _factor(error_unit, unit, text, role, flux, request)
     if unit is None:
         return flux, sigma, text
-    per_wavelength = units.erg / (units.s * units.cm**2 * units.AA)
-    photons = units.photon / (units.s * units.cm**2)
-    for area in (units.dimensionless_unscaled, units.sr):
-        per_area = unit * area
-        if any(
-            per_area.is_equivalent(other)
-            for other in (units.Jy, photons / units.AA, photons / units.Hz)
-        ):
-            factor = np.full(wavelength.shape, np.nan)
-            known = np.isfinite(wavelength)
-            axis = units.spectral_density(wavelength[known] * units.AA)
-            factor[known] = (np.ones(known.sum()) * per_area).to_value(per_wavelength, axis)
-            sigma = None if sigma is None else sigma * factor
-            return flux * factor, sigma, (per_wavelength / area).to_string()
-    return flux, sigma, text
+    try:
+        target = unit_per_wavelength(unit, "the flux")
+    except ValueError:  # no flux that is known: its numbers stay as they are
+        return flux, sigma, text
+    if target is None or target == units.dimensionless_unscaled:
+        return flux, sigma, text
+    factor = factor_at(wavelength, unit, target)
+    return flux * factor, None if sigma is None else sigma * factor, target.to_string()
 
 
 def _factor(error_unit, unit, text, role, flux, request):

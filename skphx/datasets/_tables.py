@@ -14,8 +14,8 @@ from skphx._domain import STELLAR_PARAMETERS, check_file
 from skphx._input_parameters import parameter_value
 from skphx._paths import as_path, open_text
 from skphx._plain import column_names
-from skphx.datasets._flux_units import flux_per_wavelength
 from skphx.datasets._grid_arrays import as_grid
+from skphx.datasets._grid_flux import flux_per_wavelength
 from skphx.datasets._medium import Medium
 from skphx.datasets._reading import GridReader, check_dtype
 from skphx.datasets._selection import columns_of

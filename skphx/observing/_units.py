@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skphx._flux_units import factor_at, unit_per_wavelength
 from skphx.observing._values import Values
 
-#: Flux to which spectra per unit of frequency are converted.
-PER_ANGSTROM = "erg / (s cm2 Angstrom)"
 # What a user who gives a relative error meant.
 _RELATIVE = " (a relative error of half a per cent is sigma=0.005 * flux)"
 
@@ -122,52 +121,10 @@ def flux_per_wavelength(
 
 def _target_and_factor(name, unit, wavelength):
     """Return the unit to which flux is converted, and the factor, a number or one a pixel."""
-    from astropy import units
-
-    one = units.dimensionless_unscaled
-    if isinstance(unit, units.UnrecognizedUnit):
-        # Nothing is known, and nothing is converted.
+    target = unit_per_wavelength(unit, name)
+    if target is None:
         return unit, 1.0
-    if not isinstance(unit, units.UnitBase) or _is_logarithmic(unit):
-        raise ValueError(
-            f"{name} is in {unit}, a logarithmic unit; convert it to flux first, for instance "
-            f"with 10 ** (-0.4 * magnitudes)."
-        )
-    if unit.is_equivalent(one):
-        return one, unit.to(one)
-    flux = units.Unit(PER_ANGSTROM)
-    per_photon, per_frequency = units.ph / units.erg, units.AA / units.Hz
-    for target in (flux, flux / units.sr, flux * units.cm**2):
-        if unit.is_equivalent(target):
-            return unit, 1.0
-        others = (per_frequency, per_photon, per_frequency * per_photon)
-        # A flux that is not per unit of wavelength or frequency is not converted: it may be
-        # that of a pixel, or wavelength times density.
-        if any(unit.is_equivalent(target * other) for other in others):
-            density = np.ones(len(wavelength)) * unit
-            return target, density.to_value(target, units.spectral_density(wavelength * units.AA))
-    if _is_count(unit):
-        return unit, 1.0
-    raise ValueError(
-        f"{name} has the unit {unit}, which is not one of flux: give flux per unit of wavelength "
-        f"or of frequency, photons or counts, or plain numbers."
-    )
-
-
-def _is_logarithmic(unit):
-    """Whether a unit is a magnitude, a dex or a decibel."""
-    from astropy import units
-
-    return any(base in (units.mag, units.dex, units.dB) for base in unit.decompose().bases)
-
-
-def _is_count(unit):
-    """Whether a unit is one of counts, with or without time, area and pixels."""
-    from astropy import units
-
-    counts = {units.adu, units.ct, units.electron, units.ph, units.DN, units.bin, units.pix}
-    bases = set(unit.decompose().bases)
-    return bool(bases & counts) and bases <= counts | {units.s, units.m, units.rad}
+    return target, factor_at(wavelength, unit, target)
 
 
 def _error_factor(unit, flux_unit, target, wavelength):
@@ -177,7 +134,7 @@ def _error_factor(unit, flux_unit, target, wavelength):
     errors_target, factor = _target_and_factor("sigma", unit, wavelength)
     relative = errors_target == units.dimensionless_unscaled
     if flux_unit is None:
-        if relative and factor == 1.0:
+        if relative and np.all(factor == 1.0):
             return factor
         raise ValueError(
             f"sigma is in {unit} but flux has no unit, so their ratio is unknown; give both a "
