@@ -12,7 +12,7 @@ from skphx._atomic_write import write_atomically
 from skphx._paths import as_path
 from skphx._persistence import load_model
 from skphx.cli._parser import add_command, axis_values, named_axis
-from skphx.cli._spectrum_options import add_spectrum_options, read_spectrum
+from skphx.cli._spectrum_options import add_spectrum_options, fitted_resolution, read_spectrum
 from skphx.inference._result import stack_results, text_of_stars
 
 _SUFFIXES = (".csv", ".ecsv", ".json")
@@ -27,10 +27,11 @@ Each file is one star; all orders of a spectrum are fitted together. Spectra may
 images, text, ECSV, VOTable, HPF and Gaia RVS files, also compressed. skphx info FILE says what is
 read of a file. If a file does not say what its arrays are, an error names the option to give.
 
---velocity and --vsini are fixed if they are a number, and fitted within a range LOW:HIGH.
-Uncertainties are from the errors of the flux, or from the residuals if a file has no errors; flags
-mark problems. If a file cannot be used, the others are still processed, and the command ends with
-an error that names the file, and status 1. Warnings and errors are lines on standard error."""
+--velocity, --vsini and --resolution are fixed if they are a number, and fitted within a range
+LOW:HIGH. Uncertainties are from the errors of the flux, or from the residuals if a file has no
+errors; flags mark problems. If a file cannot be used, the others are still processed, and the
+command ends with an error that names the file, and status 1. Warnings and errors are lines on
+standard error."""
 
 
 def add_parsers(commands):
@@ -82,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = {
         "velocity": _number_or_range(arguments.velocity, "velocity"),
         "vsini": _number_or_range(arguments.vsini, "vsini"),
+        "resolution": fitted_resolution(arguments),
         "continuum_degree": _degree(arguments.continuum_degree),
         "bounds": _bounds(arguments.bounds, model.emulator_.grid_.parameter_names),
     }

@@ -1,6 +1,7 @@
 """Options of commands that read observed spectra: the arguments of load_spectrum."""
 
 from skphx._domain import MEDIA
+from skphx.cli._parser import axis_values
 from skphx.datasets import load_spectrum
 
 _ARRAYS = {
@@ -27,7 +28,10 @@ def add_spectrum_options(parser):
         "--wavelength-unit", metavar="UNIT", help="such as Angstrom, nm, 'log10(Angstrom)'"
     )
     group.add_argument(
-        "--resolution", type=float, metavar="R", help="λ/FWHM; without it no broadening"
+        "--resolution",
+        type=axis_values,
+        metavar="R",
+        help="λ/FWHM, or LOW:HIGH to fit it; without it the model is not broadened",
     )
     group.add_argument(
         "--barycentric", action="store_true", help="convert wavelengths to the barycentre"
@@ -59,7 +63,18 @@ def add_spectrum_options(parser):
 
 def read_spectrum(path, arguments):
     """Load the spectrum of a file with the options of the command: Bunch."""
-    return load_spectrum(path, **{name: getattr(arguments, name) for name in _NAMES})
+    settings = {name: getattr(arguments, name) for name in _NAMES}
+    if fitted_resolution(arguments) != "default":
+        settings["resolution"] = None
+    return load_spectrum(path, **settings)
+
+
+def fitted_resolution(arguments):
+    """Return the range in which the resolution is fitted; "default" if it is not fitted."""
+    given = arguments.resolution
+    if isinstance(given, list):
+        raise ValueError("--resolution must be a number or a range LOW:HIGH.")
+    return given if isinstance(given, tuple) else "default"
 
 
 def _name_or_number(text):
