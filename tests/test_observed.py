@@ -75,6 +75,12 @@ def test_third_column_without_a_name_is_not_taken_for_errors(tmp_path):
     np.testing.assert_array_equal(star.sigma, sigma)
 
 
+def test_arrays_of_numpy_are_for_infer(tmp_path):
+    np.savez(tmp_path / "star.npz", wavelength=PIXELS, flux=FLUX)
+    with pytest.raises(ValueError, match=r"star.npz holds arrays of numpy: pass np.load"):
+        load_spectrum(tmp_path / "star.npz", medium="air")
+
+
 def test_columns_without_names_are_numbered_in_warnings(tmp_path):
     np.savetxt(tmp_path / "star.txt", np.column_stack([PIXELS, FLUX, SIGMA, FLUX / 2]))
     with pytest.warns(UserWarning, match="also holds column 3 without a name, which is not used"):
