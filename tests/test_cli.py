@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import skops.io
 import torch
+from astropy.io import fits
+from astropy.table import Table
 from phoenix_server import serve, write_library
 from sklearn.preprocessing import StandardScaler
 
 from skphx import FluxEmulator, PercentileNormalizer, load_model, save_model
 from skphx.cli import main
-from skphx.cli._infer import _write as write_rows
+from skphx.cli._parser import in_options
 from skphx.datasets import load_npz_grid, make_stellar_grid, save_npz_grid
 from skphx.inference import ObservationModel
 from skphx.lines import LineArchive
@@ -121,10 +123,182 @@ def test_settings_kept_with_the_model_are_used(work, tmp_path):
         assert ("velocity" in row) == has_velocity
 
 
-def test_a_table_has_the_names_of_the_stars_that_have_one(tmp_path):
-    rows = [{"file": "a", "teff": 1.0}, {"file": "b", "name": "HD 1", "teff": 2.0}]
-    write_rows(tmp_path / "results.csv", rows, "model.skops")
-    assert (tmp_path / "results.csv").read_text() == "file,name,teff\na,,1.0\nb,HD 1,2.0\n"
+def write_columns(work, path, form="{:.7f} {:.9e} {:.9e}", title=""):
+    """The star as a text of wavelength (nm), flux and error."""
+    wavelength, flux = np.loadtxt(work / "star.csv", delimiter=",", skiprows=1).T
+    sigma = np.linspace(0.019, 0.021, len(flux)) * np.median(flux)
+    rows = zip(wavelength, flux, sigma, strict=True)
+    path.write_text(title + "\n".join(form.format(*row) for row in rows) + "\n")
+    return path
+
+
+VACUUM = ("--medium", "vacuum", "--wavelength-unit", "nm")
+
+
+def test_several_files_are_one_table_with_units_and_the_names_that_are_known(
+    work, tmp_path, capsys
+):
+    table = Table.read(work / "star.csv")
+    table.meta["OBJECT"] = "HD 1"
+    table["flux"].unit = "erg / (s cm2 Angstrom)"
+    table["wavelength"].unit = "nm"
+    table.write(tmp_path / "named.fits")
+    files = (work / "star.csv", tmp_path / "named.fits")
+    for suffix in ("csv", "ecsv", "json"):
+        output = tmp_path / f"results.{suffix}"
+        assert run("infer", work / "model.skops", *files, *VACUUM, "--output", output) == 0
+    shown = capsys.readouterr().out
+    assert f"{files[1]} HD 1" in shown
+    assert shown.count("chi²/n") == 3
+    assert shown.count("star.csv") == 3
+    with open(tmp_path / "results.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == [str(path) for path in files]
+    assert [row["name"] for row in rows] == ["", "HD 1"]
+    result = Table.read(tmp_path / "results.ecsv")
+    assert list(result["name"].filled("")) == ["", "HD 1"]
+    assert result["teff_error"].unit == "K"
+    assert result["teff"][1] == pytest.approx(float(rows[1]["teff"]))
+    assert result["chi2"][0] == pytest.approx(float(rows[0]["chi2"]))
+    stars = json.loads((tmp_path / "results.json").read_text())["stars"]
+    assert stars[1]["name"] == "HD 1"
+    assert all(star["teff"] == pytest.approx(5150, abs=30) for star in stars)
+
+
+def test_a_long_table_is_printed_whole(work, capsys):
+    assert run("infer", work / "model.skops", *[work / "star.csv"] * 21, *VACUUM) == 0
+    assert capsys.readouterr().out.count("star.csv") == 21
+
+
+def test_columns_without_names(work, tmp_path, capsys):
+    """A third column is not used, and a warning in one line names the option that uses it."""
+    path = write_columns(work, tmp_path / "star.txt")
+    command = ("infer", work / "model.skops", path, *VACUUM, "--output", tmp_path / "r.json")
+    assert run(*command) == 0
+    shown = capsys.readouterr()
+    assert "(errors from the scatter)" in shown.out
+    (warning,) = shown.err.splitlines()
+    assert warning.startswith("skphx infer: warning: star.txt has a third column without a name")
+    assert "pass --sigma 2 if it holds errors" in warning
+    assert "UserWarning" not in warning
+    assert run(*command, "--sigma", 2) == 0
+    shown = capsys.readouterr()
+    assert "(errors from the scatter)" not in shown.out
+    assert shown.err == ""
+    (star,) = json.loads((tmp_path / "r.json").read_text())["stars"]
+    assert star["chi2"] < star["n_pixels"]
+    assert star["teff"] == pytest.approx(5150, abs=30)
+
+
+def test_names_and_numbers_of_arrays(work, tmp_path):
+    """The same star, whichever options say what its columns are."""
+    plain = ("--sigma", "2")
+    named = ("--wavelength", "x", "--flux", "y", "--sigma", "z")
+    ivar = ("--flux", "1", "--ivar", "2", "--mask", "3", "--mask-good", "0")
+    write_columns(work, tmp_path / "plain.txt")
+    write_columns(work, tmp_path / "named.csv", "{:.7f},{:.9e},{:.9e}", "x,y,z\n")
+    rows = np.loadtxt(tmp_path / "plain.txt")
+    rows = np.column_stack([rows[:, :2], rows[:, 2] ** -2, np.arange(len(rows)) == 107])
+    rows[107, 1] *= 100  # the pixel that the mask excludes
+    np.savetxt(tmp_path / "ivar.txt", rows)
+    found = []
+    for name, words in (("plain.txt", plain), ("named.csv", named), ("ivar.txt", ivar)):
+        output = tmp_path / "r.json"
+        command = ("infer", work / "model.skops", tmp_path / name, *VACUUM, *words)
+        assert run(*command, "--output", output) == 0
+        found += json.loads(output.read_text())["stars"]
+    assert found[1] == {**found[0], "file": found[1]["file"]}
+    assert found[2]["n_pixels"] == found[0]["n_pixels"] - 1
+    assert found[2]["teff"] == pytest.approx(found[0]["teff"], abs=5.0)
+
+
+def test_row_hdu_and_resolution(work, tmp_path, capsys):
+    wavelength, flux, sigma = np.loadtxt(write_columns(work, tmp_path / "star.txt")).T
+    wrong = Table({"wavelength": [wavelength], "flux": [flux[::-1]], "sigma": [sigma]})
+    stars = Table({"wavelength": [wavelength] * 2, "flux": [flux[::-1], flux]})
+    stars["sigma"] = [sigma, sigma]
+    hdus = [fits.PrimaryHDU(), *(fits.table_to_hdu(table) for table in (wrong, stars))]
+    fits.HDUList(hdus).writeto(tmp_path / "stars.fits")
+    command = ("infer", work / "model.skops", tmp_path / "stars.fits", *VACUUM)
+    assert run(*command) == 1
+    assert "Pass --hdu with the number" in capsys.readouterr().err
+    assert run(*command, "--hdu", 2) == 1
+    assert "pass --row 0 to 1" in capsys.readouterr().err
+    output = tmp_path / "r.json"
+    words = ("--hdu", 2, "--row", 1, "--resolution", 20_000, "--output", output)
+    assert run(*command, *words) == 0
+    (star,) = json.loads(output.read_text())["stars"]
+    assert star["feh"] == pytest.approx(-0.2, abs=0.25)
+    assert run(*command, "--hdu", 2, "--row", -1, "--output", output) == 0
+    (sharp,) = json.loads(output.read_text())["stars"]
+    assert sharp["teff"] == pytest.approx(5150, abs=30)
+    assert sharp["chi2"] < star["chi2"]
+
+
+def test_resolution_is_fitted_in_a_range(work, tmp_path, capsys):
+    command = ("infer", work / "model.skops", work / "star.csv", *VACUUM, "--resolution")
+    assert run(*command, "20000:1000000", "--output", tmp_path / "r.json") == 0
+    (star,) = json.loads((tmp_path / "r.json").read_text())["stars"]
+    assert 2e4 <= star["resolution"] <= 1e6
+    capsys.readouterr()
+    assert run(*command, "20000,30000") == 1
+    assert "--resolution must be a number or a range LOW:HIGH" in capsys.readouterr().err
+
+
+def test_info_says_what_is_read_with_the_same_options(work, tmp_path, capsys):
+    path = write_columns(work, tmp_path / "star.txt", "{0} 0.5 {1} {2}")
+    assert run("info", path, *VACUUM) == 1
+    assert "such as --wavelength 0, --flux 1, --sigma 2" in capsys.readouterr().err
+    assert run("info", path, *VACUUM, "--flux", 2, "--sigma", 3) == 0
+    assert "280 of 280 pixels usable" in capsys.readouterr().out
+
+
+def test_a_warning_is_said_once(work, tmp_path, capsys):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text((work / "star.csv").read_text())
+    words = (*VACUUM, "--bounds", "teff=4000:5200")
+    assert run("infer", work / "model.skops", tmp_path / "a.csv", tmp_path / "b.csv", *words) == 0
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "bounds go beyond the grid and are cut: teff" in warning
+
+
+def test_medium_of_a_grid_that_does_not_state_it(work, tmp_path, capsys):
+    grid = load_npz_grid(work / "grid.npz")
+    columns = dict(zip(grid.parameter_names, grid.parameters.T, strict=True))
+    path = tmp_path / "grid.npz"
+    np.savez(path, wavelength=grid.wavelength, flux=grid.spectra, **columns)
+    command = ("build", path, tmp_path / "m.skops", "--no-lines", "--quiet")
+    assert run(*command) == 1
+    assert "pass --medium air or --medium vacuum" in capsys.readouterr().err
+    assert run(*command, "--medium", "air") == 0
+    assert load_model(tmp_path / "m.skops").emulator_.medium == "air"
+    words = ("fit-lines", path, tmp_path / "lines", "--medium", "vacuum", "--quiet")
+    assert run(*words) == 0
+    # What was said for the archive holds for the model.
+    assert run(*command[:3], "--archive", tmp_path / "lines", "--quiet") == 0
+    assert load_model(tmp_path / "m.skops").emulator_.medium == "vacuum"
+    assert run("evaluate", path, "--no-lines", "--medium", "air", "--quiet") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pass row=0 to 3, hdu= or", "pass --row 0 to 3, --hdu or"),
+        ("pass flux='Sci Flux'.", "pass --flux 'Sci Flux'."),
+        ("unit: wavelength_unit='log10(Angstrom)'", "unit: --wavelength-unit 'log10(Angstrom)'"),
+        ("pass mask_good, or wavelength_unit", "pass --mask-good, or --wavelength-unit"),
+        ("(mask=True is bad)", "(mask=True is bad)"),
+        ("make_stellar_estimator(..., medium='air')", "make_stellar_estimator(..., medium='air')"),
+        ("set(a__medium='air') or medium='air'", "set(a__medium='air') or --medium air"),
+        ("resolution=1e+05 is used.", "resolution=1e+05 is used."),
+        ("use barycentric=False.", "leave --barycentric out."),
+        ("file my_mask_good.fits", "file my_mask_good.fits"),
+    ],
+)  # fmt: skip
+def test_arguments_in_messages_are_options(text, expected):
+    known = {"row", "hdu", "flux", "wavelength_unit", "mask_good", "mask", "medium", "barycentric"}
+    assert in_options(text, known) == expected
+    assert in_options(text, ()) == text
 
 
 def test_model_is_the_estimator(work):
@@ -302,9 +476,24 @@ def test_script_is_declared():
         (["fit-lines", "absent.npz", "a"], "There is no file absent.npz"),
         (["build", "{grid}", "model.pkl"], "must end in .skops"),
         (["infer", "{grid}", "{star}"], "is not a model file of skphx"),
-        (["infer", "{model}", "absent.csv"], "spectra cannot be used:\n  absent.csv: There is no"),
-        (["infer", "{model}", "{star}"], "does not say the unit of its wavelengths"),
-        (["infer", "{model}", "{star}", "--output", "x.txt"], "must end in .csv or .json"),
+        (["infer", "{model}", "absent.csv"], "error: There is no file absent.csv"),
+        (
+            ["infer", "{model}", "{star}"],
+            "star.csv does not say the unit of its wavelengths: pass --wavelength-unit",
+        ),
+        (
+            ["infer", "{model}", "{star}", "--wavelength-unit", "nm"],
+            "pass --medium air or --medium",
+        ),
+        (
+            ["infer", "{model}", "{star}", "--wavelength-unit", "Angstrom", "--medium", "air"],
+            "look like nm: pass the right --wavelength-unit",
+        ),
+        (["infer", "{model}", "{star}", "--flux", "f"], "has no column 'f' for --flux, only"),
+        (["infer", "{model}", "{star}", "--sigma", "1", "--ivar", "1"], "give one of sigma, var"),
+        (["infer", "{model}", "{star}", "--hdu", "1"], "is text and has no HDUs; leave --hdu out"),
+        (["infer", "{model}", "{star}", "--output", "x.txt"], "must end in .csv, .ecsv or .json"),
+        (["info", "{star}", "--wavelength-unit", "kg"], "pass --wavelength-unit Angstrom"),
         (["infer", "{model}", "{star}", "--bounds", "mass=1:2"], "model are teff, logg, feh"),
         (["infer", "{model}", "{star}", "--bounds", "teff=5000"], "must be a range LOW:HIGH"),
         (["evaluate", "{grid}", "--split", "interior", "--parameter", "teff"], "leave it out"),
@@ -325,6 +514,25 @@ def test_errors_are_one_clear_line(work, tmp_path, monkeypatch, capsys, words, m
     assert message in shown
     assert f"skphx {words[0]}: error: " in shown
     assert "Traceback" not in shown
+    assert len(shown.splitlines()) == 1
+
+
+def test_a_model_that_infers_nothing(tmp_path, capsys):
+    save_model(tmp_path / "s.skops", PercentileNormalizer().fit(np.ones((2, 3))))
+    assert run("infer", tmp_path / "s.skops", "star.csv") == 1
+    assert "holds a PercentileNormalizer, which infers nothing" in capsys.readouterr().err
+
+
+def test_options_that_do_not_exist_have_status_2(capsys):
+    for words in (
+        ["--row", "first"],
+        ["--mask-good", "2"],
+        ["--medium", "water"],
+        ["--star", "1"],
+    ):
+        with pytest.raises(SystemExit) as end:
+            run("infer", "model.skops", "star.csv", *words)
+        assert end.value.code == 2
 
 
 def test_values_that_cannot_be_read(capsys):
@@ -342,7 +550,8 @@ def test_bad_spectrum_is_named_and_the_others_are_done(work, tmp_path, capsys):
     )
     assert status == 1
     assert "1 of 2 spectra" in (error := capsys.readouterr().err)
-    assert "bad.csv: bad.csv has no columns of wavelength and flux" in error
+    assert f"\n  {tmp_path / 'bad.csv'} has no columns of wavelength and flux" in error
+    assert "pass --wavelength, --flux and --sigma with the names" in error
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 2
 
 
@@ -351,7 +560,7 @@ def test_missing_nodes_are_a_line_on_the_standard_error(work, tmp_path, capsys):
     assert main(words) == 0
     next((work / "library").rglob("lte05100-4.00-0.5*")).rename(tmp_path / "moved")
     assert main(words) == 0
-    assert "skphx: warning: 1 of 12 nodes are missing" in capsys.readouterr().err
+    assert "skphx fetch: warning: 1 of 12 nodes are missing" in capsys.readouterr().err
     assert main([*words, "--on-missing", "raise"]) == 1
     (tmp_path / "moved").rename(
         next((work / "library").rglob("lte05100-4.50-0.5*")).parent

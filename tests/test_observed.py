@@ -64,10 +64,30 @@ def test_text(tmp_path, name, text):
 
 
 def test_third_column_without_a_name_is_not_taken_for_errors(tmp_path):
-    np.savetxt(tmp_path / "star.txt", np.column_stack([PIXELS, FLUX, np.ones(101)]))
-    with pytest.warns(UserWarning, match="third column without a name, which is not used"):
+    sigma = SIGMA.copy()
+    sigma[0] = np.nan  # so that the column is not constant
+    np.savetxt(tmp_path / "star.txt", np.column_stack([PIXELS, FLUX, sigma]))
+    with pytest.warns(UserWarning, match="third column without a name, which is not used") as said:
         star = load_spectrum(tmp_path / "star.txt", medium="air", wavelength_unit="AA")
     check(star, sigma=False)
+    assert len(said) == 1
+    star = load_spectrum(tmp_path / "star.txt", medium="air", wavelength_unit="AA", sigma=2)
+    np.testing.assert_array_equal(star.sigma, sigma)
+
+
+def test_arrays_of_numpy_are_for_infer(tmp_path):
+    np.savez(tmp_path / "star.npz", wavelength=PIXELS, flux=FLUX)
+    with pytest.raises(ValueError, match=r"star.npz holds arrays of numpy: pass np.load"):
+        load_spectrum(tmp_path / "star.npz", medium="air")
+
+
+def test_columns_without_names_are_numbered_in_warnings(tmp_path):
+    np.savetxt(tmp_path / "star.txt", np.column_stack([PIXELS, FLUX, SIGMA, FLUX / 2]))
+    with pytest.warns(UserWarning, match="also holds column 3 without a name, which is not used"):
+        star = load_spectrum(
+            tmp_path / "star.txt", medium="air", wavelength_unit="AA", flux=1, sigma=2
+        )
+    check(star)
 
 
 def test_text_with_units_of_its_own(tmp_path):

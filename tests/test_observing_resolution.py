@@ -384,6 +384,8 @@ def test_other_mistakes_of_unit():
         make_forward(ObservedSpectrum(PIXELS + 300, np.ones(N)))
     with pytest.raises(ValueError, match="wavelengths of the model look like nm: fit it"):
         ForwardModel(WAVELENGTH / 10, segment(None))
+    with pytest.raises(ValueError, match="spectrum look like Å that were taken for nm"):
+        make_forward(ObservedSpectrum(PIXELS * 10, np.ones(N)))
     # One of several segments.
     in_nm = ObservedSpectrum(PIXELS / 10, np.ones(N))
     with pytest.raises(ValueError, match=r"segment 1 of the spectrum .* look like nm"):

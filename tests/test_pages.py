@@ -39,6 +39,7 @@ from sklearn import config_context
 
 from skphx.cli import main
 from skphx.datasets import _layouts, make_stellar_grid
+from skphx.observing import vacuum_to_air
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,7 @@ ONLY_CHECKED = {"SLURMCluster": "needs dask-jobqueue and the queue of a cluster"
 PICTURES = {"architecture.md"}
 # Files that a page's program leaves behind.
 LEFT = {
-    "README.md": ["estimator.joblib", "model.skops", "results.csv"],
+    "README.md": ["estimator.joblib", "model.skops", "results.csv", "star.ecsv"],
     "data.md": ["model.skops", "results.csv", "lines.skops", "grid.lines/manifest.json"],
     "pictures.md": ["manifold.png"],
     "persistence.md": ["cloner.skops"],
@@ -228,6 +229,14 @@ def give_star(folder):
     )
 
 
+def give_text(folder):
+    """Write the star of `give_star` as columns without names, in nm and air."""
+    give_star(folder)
+    table = Table.read(folder / "star.fits")
+    columns = [vacuum_to_air(table["wavelength"]) / 10, table["flux"], table["sigma"]]
+    np.savetxt(folder / "star.txt", np.column_stack(columns))
+
+
 def give_night(folder):
     (folder / "night").mkdir()
     for number, teff in enumerate((5300.0, 5700.0)):
@@ -259,7 +268,7 @@ def give_vald(folder):
 
 
 GIVEN = {
-    "README.md": (give_star, give_night),
+    "README.md": (give_text, give_night),
     "data.md": (give_night, give_bt_settl),
     "pictures.md": (give_vald,),
     "survey.md": (give_night,),
@@ -304,21 +313,25 @@ def test_blocks_run(page, server, tmp_path, monkeypatch):
         assert (tmp_path / name).is_file(), name
 
 
-def test_readme_infers_the_star_of_the_file(server, tmp_path, monkeypatch):
-    """The first program of the README: from a library and a file to parameters."""
+def test_readme_infers_the_star_of_the_files(server, tmp_path, monkeypatch):
+    """The first programs of the README: from a library and a file to parameters."""
     monkeypatch.chdir(tmp_path)
-    give_star(tmp_path)
+    give_text(tmp_path)
     text = (ROOT / "README.md").read_text()
-    first = next(block for block in blocks_of(text) if block.kind == "python")
+    first, own = [block for block in blocks_of(text) if block.kind == "python"][:2]
     assert "fetch_phoenix" in first.text
+    assert "star.txt" in own.text
     names = {"__name__": "__main__"}
-    run_python(first, names, "README.md")
-    result = names["result"]
-    assert names["grid"].spectra.shape[0] == 66
     truth = np.array([5432.0, 4.32, -0.21, 12.0])
-    assert result.parameter_names == ("teff", "logg", "feh", "velocity")
-    assert (abs(result.parameters - truth) < 5 * result.errors).all()
-    assert "bad_fit" not in result.flags
+    for block in (first, own):
+        run_python(block, names, "README.md")
+        result = names["result"]
+        assert names["grid"].spectra.shape[0] == 66
+        assert result.parameter_names == ("teff", "logg", "feh", "velocity")
+        assert (abs(result.parameters - truth) < 5 * result.errors).all()
+        assert "bad_fit" not in result.flags
+        assert result.sigma_known
+    assert Table.read("star.ecsv")["teff"].unit == "K"
 
 
 def test_pages_that_teach_have_programs():

@@ -7,7 +7,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from skphx.cli._parser import make_parser, protect_negative_numbers
+from tqdm import tqdm
+
+from skphx.cli._parser import in_options, make_parser, protect_negative_numbers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 without error, 1 after an error, whose message is printed to standard error, and 130
-        after an interruption by the user.
+        after an interruption by the user. Warnings are lines on standard error, too; they do not
+        change the status.
+
+    Raises
+    ------
+    SystemExit
+        With status 2 for options that do not exist, and 0 after --help.
 
     Examples
     --------
@@ -32,23 +40,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser().parse_args(protect_negative_numbers(argv))
+    options = vars(arguments)
+    shown = set()
+
+    def show_warning(message, *_, **__):
+        text = in_options(" ".join(str(message).split()), options)
+        # The same is said once, of however many spectra.
+        if text not in shown:
+            shown.add(text)
+            tqdm.write(f"skphx {arguments.command}: warning: {text}", file=sys.stderr)
+
     with warnings.catch_warnings():
         # Print warnings as one line, without the line of code.
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = show_warning
         try:
             arguments.run(arguments)
         except (ValueError, OSError, ImportError, TypeError) as error:
-            print(f"skphx {arguments.command}: error: {_text_of(error)}", file=sys.stderr)
+            text = in_options(_text_of(error), options)
+            print(f"skphx {arguments.command}: error: {text}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print(f"skphx {arguments.command}: interrupted", file=sys.stderr)
             return 130
     return 0
-
-
-def _show_warning(message, *_, **__):
-    print(f"skphx: warning: {message}", file=sys.stderr)
 
 
 def _text_of(error):

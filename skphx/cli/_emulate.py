@@ -165,8 +165,8 @@ def read_archive_provenance(archive):
 
 def _prepare(arguments):
     """Grid, unfitted estimator, and settings: options, else those of the archive."""
-    grid = read_grid(arguments.grid)
     before = (read_archive_provenance(arguments.archive) if arguments.archive else None) or {}
+    grid = read_grid(arguments.grid, arguments.medium or before.get("medium"))
     before = before.get("command", {})
     settings = {
         "configuration": arguments.configuration or before.get("configuration", "default"),

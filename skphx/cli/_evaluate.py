@@ -52,7 +52,7 @@ def add_parsers(commands):
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the table of errors."""
-    grid = read_grid(arguments.grid)
+    grid = read_grid(arguments.grid, arguments.medium)
     settings = {
         "configuration": arguments.configuration or "default",
         "normalized": bool(arguments.normalized),

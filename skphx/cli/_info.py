@@ -6,13 +6,12 @@ import zipfile
 
 import numpy as np
 
-from skphx._domain import MEDIA
 from skphx._paths import as_path, plain_name, whole_file
 from skphx._persistence import read_provenance
 from skphx.cli._emulate import read_archive_provenance
 from skphx.cli._parser import add_command
 from skphx.cli._reading import is_hdf5, read_grid
-from skphx.datasets import load_spectrum
+from skphx.cli._spectrum_options import add_spectrum_options, read_spectrum
 
 _DESCRIPTION = """\
 Describe files and their provenance: grids, archives of lines, models, state dictionaries of lines,
@@ -26,10 +25,7 @@ def add_parsers(commands):
     """Add the command to the parser."""
     parser = add_command(commands, "info", run, "describe a file and its provenance", _DESCRIPTION)
     parser.add_argument("files", metavar="FILE", nargs="+", help="files or folders")
-    parser.add_argument("--medium", choices=MEDIA, help="medium, if files do not state it")
-    parser.add_argument(
-        "--wavelength-unit", metavar="UNIT", help="unit, if spectra do not state it"
-    )
+    add_spectrum_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -37,18 +33,18 @@ def run(arguments: argparse.Namespace) -> None:
     for number, file in enumerate(arguments.files):
         if number:
             print()
-        print(describe(file, arguments.medium, arguments.wavelength_unit))
+        print(describe(file, arguments))
 
 
-def describe(file, medium=None, wavelength_unit=None):
+def describe(file, arguments):
     """Return the description of a file.
 
     Parameters
     ----------
     file : path
         A file or folder that skphx can read.
-    medium, wavelength_unit
-        Medium and unit of observed spectra that do not state them.
+    arguments : argparse.Namespace
+        Options of `add_spectrum_options`.
 
     Returns
     -------
@@ -75,8 +71,8 @@ def describe(file, medium=None, wavelength_unit=None):
 
         return _describe_lines(path, read_state_dicts)
     if is_hdf5(path) or (name.endswith(".npz") or zipfile.is_zipfile(path)):
-        return _describe_arrays(path, medium)
-    return load_spectrum(path, medium=medium, wavelength_unit=wavelength_unit).DESCR
+        return _describe_arrays(path, arguments.medium)
+    return read_spectrum(path, arguments).DESCR
 
 
 def _describe_folder(path):

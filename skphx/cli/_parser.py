@@ -1,9 +1,12 @@
 """The parser of the command line, and options that several commands have."""
 
 import argparse
+import ast
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Container, Sequence
 
+from skphx._domain import MEDIA
 from skphx._version import __version__
 
 _DESCRIPTION = """\
@@ -17,6 +20,30 @@ Emulate a library of model spectra, and infer the parameters of observed stars.
 Each command has its own help: skphx fetch --help."""
 
 _EPILOG = "Grids, spectra and models are described in docs/data.md."
+
+# Arguments of functions that are named in messages, and are options of commands.
+_ARGUMENTS = (
+    "wavelength_unit", "wavelength", "flux", "sigma", "variance", "ivar", "mask_good", "mask",
+    "hdu", "row", "format", "medium", "resolution", "barycentric", "sky_factor",
+    "continuum_degree",
+)  # fmt: skip
+# Advice by the option that it is about, and what it is on the command line.
+_ADVICE = (
+    ("barycentric", "use barycentric=False", "leave --barycentric out"),
+    ("hdu", "leave hdu out", "leave --hdu out"),
+    (
+        "wavelength_unit",
+        "convert them to Å, or give them with their unit, as a Quantity of astropy",
+        "pass the right --wavelength-unit",
+    ),
+)
+# A call, which stays as it is; an argument and its value; or a name that is no usual word.
+_IN_MESSAGES = re.compile(
+    r"[\w.]+\((?:[^()]|\([^()]*\))*\)"
+    rf"|(?<![\w.'\"-])(?P<name>{'|'.join(_ARGUMENTS)})="
+    r"(?P<value>'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?|(?!\w))"
+    r"|(?<![\w.'\"=-])(?P<bare>[a-z]+_[a-z]+)(?![\w'\"=(])"
+)
 
 
 def make_parser():
@@ -121,6 +148,9 @@ def add_configuration(parser):
     parser.add_argument(
         "--n-jobs", type=int, default=None, metavar="N", help="number of processes (1)"
     )
+    parser.add_argument(
+        "--medium", choices=MEDIA, help="medium of the grid, if its file does not state it"
+    )
 
 
 def add_no_lines(parser):
@@ -130,6 +160,45 @@ def add_no_lines(parser):
         action="store_true",
         help="fit no lines, which takes seconds; flux and inferred parameters are the same",
     )
+
+
+def in_options(text: str, known: Container[str]) -> str:
+    """Name the options of a command in place of the arguments of functions.
+
+    Parameters
+    ----------
+    text : str
+        Message of an error or warning.
+    known : container of str
+        Arguments that are options of the command.
+
+    Returns
+    -------
+    str
+        The message.
+
+    Examples
+    --------
+    >>> from skphx.cli._parser import in_options
+    >>> in_options("pass medium='air', sigma=2 or flux=.", {"medium", "sigma", "flux"})
+    'pass --medium air, --sigma 2 or --flux.'
+    >>> in_options("pass medium='air'", set())
+    "pass medium='air'"
+    """
+    for name, words, with_option in _ADVICE:
+        if name in known:
+            text = text.replace(words, with_option)
+
+    def option(match):
+        name = match["name"] or (match["bare"] if match["bare"] in _ARGUMENTS else None)
+        if name is None or name not in known:
+            return match[0]
+        value = match["value"] or ""
+        if value[:1] in ("'", '"'):
+            value = shlex.quote(ast.literal_eval(value))
+        return f"--{name.replace('_', '-')} {value}".rstrip()
+
+    return _IN_MESSAGES.sub(option, text)
 
 
 def protect_negative_numbers(argv: Sequence[str]) -> list[str]:

@@ -98,7 +98,7 @@ def read_fits(hdus, request):
     if not chosen and images is not None:
         return _read_images(hdus, images, tables, request)
     if not chosen:
-        raise UnknownLayoutError(_no_spectrum(tables))
+        raise UnknownLayoutError(_no_spectrum(tables, request))
     found = [
         read_part(part, request, convention_of(merged_header(hdus, hdus[part.number])))
         for part in chosen
@@ -273,10 +273,14 @@ def _spectrum_tables(tables, request):
     return found
 
 
-def _no_spectrum(tables):
+def _no_spectrum(tables, request):
     if not any(part.arrays for part in tables):
         return "holds neither a table nor an image with data."
     listed = "; ".join(f"{part.where}: {part.listed}" for part in tables if part.arrays)
+    for role in ROLES:
+        choice = getattr(request, role)
+        if choice is not None and not any(part.find(choice) for part in tables):
+            return f"has no column {choice!r} for {role}=, only {listed}."
     return (
         f"has no columns of wavelength and flux, only {listed}: pass wavelength=, flux= and "
         f"sigma= with the names of the columns."

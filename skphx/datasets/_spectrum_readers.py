@@ -43,8 +43,13 @@ def read_spectrum(path, request):
     if request.format is not None:
         return read_as(request.format, content, path, request)
     if not content.startswith(b"SIMPLE  ="):
+        if content.startswith(b"PK\x03\x04") and path.suffix.lower() == ".npz":
+            raise NoSpectrumError(
+                "holds arrays of numpy: pass np.load of the file to infer, with arrays named "
+                "wavelength (Å), flux, sigma and mask, or write them as a table, .csv or .ecsv."
+            )
         if content.startswith(b"PK\x03\x04"):
-            raise NoSpectrumError("is an archive (zip, npz): unpack it first.")
+            raise NoSpectrumError("is an archive (zip): unpack it first.")
         if not content.strip(b"\0 \r\n"):
             raise NoSpectrumError(f"is neither FITS nor a text table{_what_else(content[:512])}.")
         _no_sky(request)

@@ -93,19 +93,23 @@ def read_text(text, request):
         if gaia := gaia_part(part):
             return read_gaia(gaia, request)
     part = parts[0]
-    if not part.named:
-        _name_columns(part, request)
+    said = not part.named and _name_columns(part, request)
     convention = convention_of({})
     star = read_part(part, request, convention)
-    left = unused(part, star.pop("roles"))
-    request.unused.extend(f"column {name!r}" for name in left)
+    roles = star.pop("roles")
+    left = [] if said else unused(part, roles)
+    if part.named:
+        request.unused.extend(f"column {name!r}" for name in left)
+    else:
+        request.unused.extend(f"column {part.find(name).number} without a name" for name in left)
     return star | {"facts": {"format": kind}, "header": plain_header(part.header)}
 
 
 def _name_columns(part, request):
     """Columns without names: by convention the first two are wavelength and flux.
 
-    What a third one holds is not known: errors, or a continuum. It is left out, with a warning.
+    What a third one holds is not known: errors, or a continuum. It is left out, with a warning;
+    return whether there is one.
     """
     n_columns = len(part.arrays)
     if request.flux is None and n_columns not in (2, 3):
@@ -114,7 +118,8 @@ def _name_columns(part, request):
             f"what is in more of them is not known: pass their numbers from 0, such as "
             f"wavelength=0, flux=1, sigma=2, or write the names in the first line."
         )
-    if n_columns == 3 and not request.names_arrays:
+    third_is_left = n_columns == 3 and not request.names_arrays
+    if third_is_left:
         request.notes.append(
             "has a third column without a name, which is not used: pass sigma=2 if it holds "
             "errors, ivar=2 or mask=2 if it holds those, or write names in the first line."
@@ -129,6 +134,7 @@ def _name_columns(part, request):
         free = free[1:]
     if request.flux is None and free:
         free[0].key = "flux"
+    return third_is_left
 
 
 def _votables(text, request):

@@ -285,8 +285,7 @@ class InferenceResult:
 
     def __str__(self):
         if self.shape:
-            set_flags = [flag for flag in FLAGS if any(flag in flags for flags in self.flags)]
-            return "\n".join([repr(self), *(f"{flag}: {FLAGS[flag]}" for flag in set_flags)])
+            return "\n".join([repr(self), *self._meanings()])
         lines = [] if self.name is None else [str(self.name)]
         lines += [
             f"{name:>15} {value:12.5g} ± {error:.3g}"
@@ -304,18 +303,24 @@ class InferenceResult:
             lines.append(f"{flag:>15}{where}: {FLAGS[flag]}")
         return "\n".join(lines)
 
-    def _table(self):
-        """Return the text of a table, one row for each star; long tables are shortened."""
+    def _meanings(self):
+        """Return a line for each flag that a star has."""
+        present = [flag for flag in FLAGS if any(flag in flags for flags in self.flags)]
+        return [f"{flag}: {FLAGS[flag]}" for flag in present]
+
+    def _table(self, whole=False):
+        """Return the text of a table, one row for each star; long tables may be shortened."""
         n_stars = len(self)
         if n_stars == 0:
             return ""
         shown = np.arange(n_stars)
-        if n_stars > 2 * _SHOWN:
+        shortened = n_stars > 2 * _SHOWN and not whole
+        if shortened:
             shown = np.r_[shown[:_SHOWN], shown[-_SHOWN:]]
         rows = [["star", *self.parameter_names, "chi²/n", "flags"]]
         for star in shown:
             one = self[star]
-            if star == n_stars - _SHOWN and n_stars > 2 * _SHOWN:
+            if star == n_stars - _SHOWN and shortened:
                 rows.append(["…"] * (len(self.parameter_names) + 2) + [""])
             pairs = zip(one.parameters, one.errors, strict=True)
             rows.append(
@@ -332,6 +337,11 @@ class InferenceResult:
             + f"  {row[-1]}".rstrip()
             for row in rows
         )
+
+
+def text_of_stars(results: InferenceResult) -> str:
+    """Return a table of all stars, however many, and the meaning of the flags that are set."""
+    return "\n".join([results._table(whole=True), *results._meanings()])
 
 
 def stack_results(

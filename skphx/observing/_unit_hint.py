@@ -91,11 +91,17 @@ def unit_mistake(
             )
     if not surely:
         for unit in _SURE:
-            if _overlap(observed, _in_angstrom(unit, model)):
+            if not _overlap(observed, _in_angstrom(unit, model)):
+                continue
+            if model[0] > _SHORTEST_PLAUSIBLE:
                 return (
-                    f"The wavelengths of the model look like {unit}: fit it with wavelengths in "
-                    f"Å, or give those of the spectrum in {unit}."
+                    f"The wavelengths of the spectrum look like Å that were taken for {unit}: "
+                    f"give them in Å."
                 )
+            return (
+                f"The wavelengths of the model look like {unit}: fit it with wavelengths in Å, or "
+                f"give those of the spectrum in {unit}."
+            )
     return ""
 
 
