@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from skphx.datasets._spectrum_request import NoSpectrumError
-from skphx.datasets._spectrum_units import parse_flux
+from skphx.datasets._spectrum_units import parse_flux, parse_plain
 
 # Orders that follow one another in one column are at least as long.
 _SHORTEST_ORDER = 20
@@ -295,7 +295,8 @@ def in_one_unit(wavelength, flux, sigma, flux_unit, error_unit, role, request):
             factor[known] = (np.ones(known.sum()) * per_area).to_value(per_wavelength, axis)
             sigma = None if sigma is None else sigma * factor
             return flux * factor, sigma, (per_wavelength / area).to_string()
-    return flux, sigma, text
+    # Other programs would not read all texts that are read here, and take A for the ampere.
+    return flux, sigma, text if parse_plain(text) == unit else unit.to_string()
 
 
 def _factor(error_unit, unit, text, role, flux, request):
