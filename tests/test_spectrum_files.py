@@ -89,6 +89,38 @@ def test_two_arrays_of_one_meaning(tmp_path):
         load_spectrum(path, **SAID)
 
 
+@pytest.mark.parametrize(
+    ("flux", "error"),
+    [
+        ("normflux", "normflux_err"),
+        ("Counts", "e_Counts"),
+        ("flux", "dflux"),
+        ("normalized_flux", "normalized_flux_error"),
+    ],
+)
+def test_errors_with_the_name_of_their_flux(tmp_path, flux, error):
+    Table({"wave": WAVELENGTH, flux: FLUX, error: SIGMA}).write(tmp_path / "star.csv")
+    check(load_spectrum(tmp_path / "star.csv", **SAID))
+
+
+def test_errors_are_those_of_the_flux_that_is_chosen(path):
+    columns = {"WAVE": WAVELENGTH, "FLUX": 2 * FLUX, "ERR": 2 * SIGMA, "FLUX_REDUCED": FLUX}
+    write(path, table(**columns, ERR_REDUCED=SIGMA))
+    with pytest.warns(UserWarning, match="column 'FLUX', column 'ERR', which are not used"):
+        check(load_spectrum(path, flux="FLUX_REDUCED", **SAID))
+    path.unlink()
+    write(path, table(**columns))
+    with pytest.warns(UserWarning, match="column 'FLUX', column 'ERR', which are not used"):
+        check(load_spectrum(path, flux="FLUX_REDUCED", **SAID), sigma=None)
+
+
+def test_constant_errors_of_an_unknown_name_are_named(tmp_path):
+    columns = {"wave": WAVELENGTH, "flux": FLUX, "noise": np.full(N, 0.02)}
+    Table(columns).write(tmp_path / "star.csv")
+    with pytest.warns(UserWarning, match="also holds column 'noise', which is not used"):
+        check(load_spectrum(tmp_path / "star.csv", **SAID), sigma=None)
+
+
 def test_an_image_that_is_no_flux_is_not_taken_for_it(path):
     write(path, image(FLUX, "SKY", **linear_axis()))
     with pytest.raises(ValueError, match="which of its images is the flux: HDU 1 'SKY'"):
@@ -161,6 +193,17 @@ def test_logarithm_that_no_keyword_tells(path):
     check(star, wavelength=10 * 8500.0 * 10 ** (1e-6 * np.arange(N)), sigma=None)
     star = load_spectrum(path, medium="air", wavelength_unit="log10(Angstrom)")
     check(star, wavelength=8500.0 * 10 ** (1e-6 * np.arange(N)), sigma=None)
+
+
+def test_nanometres_that_a_header_calls_angstrom(path):
+    write(path, primary(FLUX, **linear_axis(CRVAL1=850.0, CDELT1=0.01)))
+    with pytest.raises(ValueError, match=r"beyond 912 Å. They look like nm: pass wavelength_unit"):
+        load_spectrum(path, medium="air")
+    with pytest.warns(UserWarning, match="says that its wavelengths are in Angstrom"):
+        star = load_spectrum(path, medium="air", wavelength_unit="nm")
+    check(star, wavelength=8500.0 + 0.1 * np.arange(N), sigma=None)
+    star = load_spectrum(path, medium="air", wavelength_unit="Angstrom")
+    check(star, wavelength=850.0 + 0.01 * np.arange(N), sigma=None)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +308,7 @@ def test_medium_by_the_words_of_the_virtual_observatory(path):
         ("mask", ~FIRST, {"DMODCLS": "OneSpec"}),
         ("and_mask", FIRST * 16, {}),
         ("ANDMASK", FIRST * 1.0, {}),
+        ("PIXMASK", FIRST * 4, {"TELESCOP": "LAMOST"}),
         ("QUAL", FIRST * 2, {}),
         ("dq", FIRST * 1 + 2, {"TELESCOP": "JWST"}),
         ("DQ", FIRST * 4 + 1024, {"TELESCOP": "HST", "SDQFLAGS": 31743}),

@@ -4,12 +4,14 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import sys
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
+from astropy.units import Unit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from observed_star import (
@@ -59,6 +61,18 @@ TEXTS = {
     "empty columns": ["wavelength,flux,error,", *[f"{line}," for line in LINES]],
     "tabs": ["Wave\tFlux\tFlux-Err", *[line.replace(",", "\t") for line in LINES]],
     "comments of IDL": ["% made by IDL", "wave flux err", *spaced(LINES)],
+    "a title above the names": ["HD 1, 3 July 2020", "wave,flux,err", *LINES],
+    "a number of lines": [str(N), "wave flux err", *spaced(LINES)],
+    "comments at the ends": ["wave flux err", *[f"{line} # good" for line in spaced(LINES)]],
+    "a line of units with slashes": ["wave,flux,err", "Ang.,erg/s/cm2/A,erg/s/cm2/A", *LINES],
+    "decimal commas": [
+        *("wave;flux;err",),
+        *[line.replace(",", ";").replace(".", ",") for line in LINES],
+    ],
+    "decimal commas and tabs": [
+        *("wave\tflux\terr",),
+        *[line.replace(",", "\t").replace(".", ",") for line in LINES],
+    ],
 }
 
 
@@ -80,6 +94,9 @@ def test_text_with_names(tmp_path, kind):
         ["# my star", *spaced(PAIRS)],
         [f"  {line}  " for line in spaced(PAIRS)],
         [f"{line}," for line in PAIRS],
+        ["HD 1", *spaced(PAIRS)],
+        [str(N), *spaced(PAIRS)],
+        [line.replace(",", " ").replace(".", ",") for line in PAIRS],
         [f"{a:.8e} {b:.8e}".replace("e", "D") for a, b in zip(WAVELENGTH, FLUX, strict=True)],
     ],
 )
@@ -117,16 +134,37 @@ def test_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = "mein stern é.csv"
     (tmp_path / name).write_text("\n".join(PAIRS))
-    for path in (f"~/{name}", name, tmp_path / name):
+    for path in (f"~/{name}", name, tmp_path / name, os.fsencode(tmp_path / name)):
         check(load_spectrum(path, **SAID), sigma=None)
 
 
 def test_missing_numbers_in_text(tmp_path):
     path = tmp_path / "star.csv"
-    words = ["", "--", "null", "nan", "N/A"]
+    words = ["", "--", "null", "nan", "N/A", "INDEF", "-NaN", "******"]
     bad = [f"{line.split(',')[0]},{word}" for line, word in zip(PAIRS, words, strict=False)]
-    path.write_text("\n".join(["wave,flux", *bad, *PAIRS[5:]]))
-    check(load_spectrum(path, **SAID), sigma=None, n_masked=5)
+    path.write_text("\n".join(["wave,flux", *bad, *PAIRS[8:]]))
+    check(load_spectrum(path, **SAID), sigma=None, n_masked=8)
+
+
+def test_words_that_are_no_numbers(tmp_path):
+    path = tmp_path / "star.csv"
+    path.write_text("\n".join(["8499.9,bad", *PAIRS]))
+    with pytest.raises(ValueError, match="has text in column"):
+        load_spectrum(path, **SAID)
+
+
+def test_exponents_of_three_digits(tmp_path):
+    path = tmp_path / "star.txt"
+    pairs = zip(WAVELENGTH, FLUX, strict=True)
+    path.write_text("\n".join(f"{one:.9f} {other:.9f}-100" for one, other in pairs))
+    check(load_spectrum(path, **SAID), flux=1e-100 * FLUX, sigma=None)
+
+
+def test_units_in_text_go_into_a_table_of_astropy(tmp_path):
+    path = tmp_path / "star.csv"
+    path.write_text("\n".join(["wave,flux,err", "A,erg/s/cm2/A,erg/s/cm2/A", *LINES]))
+    stated = load_spectrum(path, medium="air").units["flux"]
+    assert Unit(stated).is_equivalent("erg / (s cm2 Angstrom)")
 
 
 @pytest.mark.parametrize("n_columns", [2, 5])
@@ -172,6 +210,7 @@ def test_several_tables_of_a_votable(tmp_path):
         (b"# only\n# comments\n", "all lines are comments"),
         (b"\x89HDF\r\n\x1a\n\x00\x00", "neither FITS nor text"),
         (b"\n\n  \n", "neither FITS nor a text table"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 1\n", "a pointer of Git LFS"),
         (b"8500 1 0.1 1 1\n8501 1 0.1 1 1\n", "has 5 columns without names"),
     ],
 )

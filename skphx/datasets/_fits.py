@@ -99,6 +99,8 @@ def _what_else(start):
         return " but empty"
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
         return " but a web page, which a server may send instead of a file"
+    if text.startswith(b"version https://git-lfs"):
+        return " but a pointer of Git LFS, in place of the file: fetch it with `git lfs pull`"
     if not start.strip(b"\0"):
         return " but contains only zeros, as after an interrupted download"
     return f": it begins with {start[:12]!r}"

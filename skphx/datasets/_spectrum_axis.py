@@ -116,5 +116,5 @@ def _standard(header, stated, n_pixels, request, hdus):
     header["CUNIT1"] = unit.to_string("fits")
     axis = WCS(header, hdus, naxis=1)
     wavelength = axis.pixel_to_world_values(np.arange(n_pixels)) * units.m.to(units.AA)
-    check_plausible(wavelength, wavelength * units.AA.to(unit), str(unit))
+    check_plausible(wavelength, wavelength * units.AA.to(unit), str(unit), request)
     return wavelength

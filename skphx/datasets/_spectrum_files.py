@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -128,8 +127,9 @@ def load_spectrum(
         If the file does not exist.
     ValueError
         If it is not known which arrays are the spectrum, or which of several is wanted; if a
-        medium or unit is missing, wavelengths are below 500 Å or above 60 µm, or no pixel is
-        good. The message names the argument to give.
+        medium or unit is missing, wavelengths are below 500 Å or above 60 µm, all are below
+        912 Å and `wavelength_unit` is not given, or no pixel is good. The message names the
+        argument to give.
 
     Warns
     -----
@@ -172,7 +172,7 @@ def load_spectrum(
         mask_good=mask_good,
     )
     request.check()
-    path = check_file(Path(path).expanduser())
+    path = check_file(path)
     try:
         raw = read_spectrum(path, request)
         star = _as_star(raw, request)

@@ -59,7 +59,7 @@ def open_content(content):
                 if end > len(content):
                     raise ValueError(
                         f"the file has {len(content)} bytes and should have {end} by its "
-                        f"headers: it is cut short"
+                        f"headers: it is cut short, copy it again"
                     )
         except (OSError, EOFError, TypeError, KeyError, IndexError) as error:
             raise ValueError(f"the file is not a readable FITS file ({error})") from error

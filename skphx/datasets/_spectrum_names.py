@@ -31,13 +31,19 @@ IVAR = frozenset({
     "ivar", "invvar", "inv_var", "inverse_variance", "inverse_var", "inversevariance",
     "flux_ivar", "ivar_flux", "fluxivar",
 })  # fmt: skip
+# Words for errors in the names of arrays that belong to a certain flux.
+_ERRORS = {
+    "sigma": ("sigma", "sig", "error", "errors", "err", "unc", "uncertainty", "std", "stdev"),
+    "variance": ("variance", "var"),
+    "ivar": ("ivar", "invvar", "inverse_variance"),
+}
 # Errors divided by the flux.
 RELATIVE = frozenset({"relative_error", "relative_sigma", "rel_error", "fractional_error"})
 # Zero is good: flags, and bits of faults.
 BAD_PIXELS = frozenset({
     "and_mask", "andmask", "dq", "dqflags", "quality", "qual", "quality_flag", "qualdata", "flag",
     "flags", "pixel_flags", "bitmask", "bad", "badpix", "bad_pixel", "bad_pixels", "badpixel",
-    "bpm", "is_bad", "data_quality",
+    "bpm", "is_bad", "data_quality", "pixmask",
 })  # fmt: skip
 # Zero is bad.
 GOOD_PIXELS = frozenset({
@@ -80,6 +86,42 @@ _COMPACT = re.compile(
     rf"(?P<scale>log10|loge|log|lg|ln)?(?P<before>air|vacuum|vac)?(?P<axis>{_AXES})"
     rf"(?P<after>air|vacuum|vac)?"
 )
+
+
+def errors_of(key, role):
+    """Return names of the errors of a certain flux: `normflux_err` is of `normflux`.
+
+    Parameters
+    ----------
+    key : str
+        Name of the flux, as from :func:`split_name`.
+    role : {"sigma", "variance", "ivar", "relative"}
+        What the errors are.
+
+    Returns
+    -------
+    set of str
+        Names.
+
+    Examples
+    --------
+    >>> from skphx.datasets._spectrum_names import errors_of
+    >>> {"counts_err", "e_counts", "dcounts"} <= errors_of("counts", "sigma")
+    True
+    >>> "err_reduced" in errors_of("flux_reduced", "sigma")
+    True
+    """
+    if not key or role not in _ERRORS:
+        return set()
+    tokens = key.split("_")
+    words = _ERRORS[role]
+    found = {form for word in words for form in (f"{key}_{word}", f"{word}_{key}", key + word)}
+    if role == "sigma":
+        found |= {f"e_{key}", f"e{key}", f"d{key}"}
+    for i, token in enumerate(tokens):
+        if token in FLUX and len(tokens) > 1:
+            found |= {"_".join([*tokens[:i], word, *tokens[i + 1 :]]) for word in words}
+    return found
 
 
 @dataclass(frozen=True)

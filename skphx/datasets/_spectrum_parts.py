@@ -145,12 +145,7 @@ def assign(part, request):
                 break
     like = roles.get("flux", axis)
     if not set(ERRORS) & set(roles):
-        for role, known in (
-            ("sigma", names.SIGMA),
-            ("variance", names.VARIANCE),
-            ("ivar", names.IVAR),
-            ("relative", names.RELATIVE),
-        ):
+        for role, known in _names_of_errors(part, roles.get("flux")):
             if error := _only(part, known, role, roles, like=like):
                 roles[role] = error
                 break
@@ -160,6 +155,30 @@ def assign(part, request):
                 roles["mask"] = mask
                 break
     return roles, said
+
+
+def _names_of_errors(part, flux):
+    """Roles and names of errors, those to prefer first.
+
+    Errors without the name of a flux are not those of another flux beside the usual one.
+    """
+    usual = (
+        ("sigma", names.SIGMA),
+        ("variance", names.VARIANCE),
+        ("ivar", names.IVAR),
+        ("relative", names.RELATIVE),
+    )
+    if flux is None:
+        return usual
+    own = tuple((role, names.errors_of(flux.key, role)) for role, _ in usual)
+    if flux.key in names.FLUX:
+        return tuple(
+            (role, known | named) for (role, known), (_, named) in zip(usual, own, strict=True)
+        )
+    is_other = any(
+        array.key in names.FLUX and array.values.size == flux.values.size for array in part.arrays
+    )
+    return own if is_other else own + usual
 
 
 def _taken(roles):
@@ -316,9 +335,13 @@ def unused(part, roles, silent=frozenset()):
 
 
 def _is_plain(values):
-    """Whether an array is constant, or numbers its pixels."""
+    """Whether an array holds nothing: only 0, 1, NaN or one integer, or numbers of its pixels."""
     if values.dtype.kind == "b":
         return bool(values.all() or not values.any())
     with np.errstate(invalid="ignore", over="ignore"):
-        steps = np.diff(values.ravel().astype(np.float64))
-    return bool(len(steps) and (np.all(steps == 0.0) or np.all(steps == 1.0)))
+        numbers = values.ravel().astype(np.float64)
+        steps = np.diff(numbers)
+    if not np.isfinite(numbers).any():
+        return True
+    is_constant = values.dtype.kind in "iu" or numbers[0] in (0.0, 1.0)
+    return bool(len(steps) and ((is_constant and np.all(steps == 0.0)) or np.all(steps == 1.0)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from skphx._flux_units import factor_at, is_logarithmic, unit_per_wavelength
 from skphx.datasets._spectrum_request import NoSpectrumError
-from skphx.datasets._spectrum_units import parse_flux
+from skphx.datasets._spectrum_units import parse_flux, parse_plain
 
 # Orders that follow one another in one column are at least as long.
 _SHORTEST_ORDER = 20
@@ -285,9 +285,10 @@ def in_one_unit(wavelength, flux, sigma, flux_unit, error_unit, role, request):
     try:
         target = unit_per_wavelength(unit, "the flux")
     except ValueError:  # no flux that is known: its numbers stay as they are
-        return flux, sigma, text
+        target = None
     if target is None or target == units.dimensionless_unscaled:
-        return flux, sigma, text
+        # Other programs would not read all texts that are read here, and take A for the ampere.
+        return flux, sigma, text if parse_plain(text) == unit else unit.to_string()
     factor = factor_at(wavelength, unit, target)
     return flux * factor, None if sigma is None else sigma * factor, target.to_string()
 

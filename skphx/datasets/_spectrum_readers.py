@@ -50,7 +50,8 @@ def read_spectrum(path, request):
             )
         if content.startswith(b"PK\x03\x04"):
             raise NoSpectrumError("is an archive (zip): unpack it first.")
-        if not content.strip(b"\0 \r\n"):
+        is_pointer = content.startswith(b"version https://git-lfs")
+        if is_pointer or not content.strip(b"\0 \r\n"):
             raise NoSpectrumError(f"is neither FITS nor a text table{_what_else(content[:512])}.")
         _no_sky(request)
         return read_text(decoded(content), request)

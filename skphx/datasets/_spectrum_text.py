@@ -9,15 +9,19 @@ import numpy as np
 from skphx.datasets import _spectrum_names as names
 from skphx.datasets._spectrum_conventions import convention_of, plain_header
 from skphx.datasets._spectrum_gaia import gaia_part, read_gaia
+from skphx.datasets._spectrum_lines import (
+    find_names,
+    first_line,
+    is_comment,
+    is_number,
+    split_line,
+    tidy_lines,
+    titles,
+)
 from skphx.datasets._spectrum_parts import Array, Part, unused
 from skphx.datasets._spectrum_request import ROLES, NoSpectrumError, UnknownLayoutError
 from skphx.datasets._spectrum_star import read_part
 
-_COMMENTS = ("#", "%", "!", ";", "//", "*")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?|[-+]?(nan|inf|NaN|Inf|NAN|null)")
-# Exponents such as 1.5D-3, and words for missing numbers.
-_FORTRAN = re.compile(r"(?<=[\d.])[dD](?=[-+]?\d)")
-_MISSING = ("", "--", "null", "NULL", "N/A", "NA", "None")
 # Columns of LibreEsprit's files (NARVAL, ESPaDOnS) behind the wavelength, by their number.
 _LIBRE_ESPRIT = {
     2: ("wavelength", "flux", "error"),
@@ -172,16 +176,18 @@ def _table(text, request):
         return _part(_read(text, format="ascii.ecsv"))
     if lines[0].lstrip("*").lower().startswith("reduced spectrum of"):
         return _libre_esprit(lines, request)
-    first = _first_line(lines)
+    first = first_line(lines)
     if first is None:
         raise NoSpectrumError(
             "is neither FITS nor a text table: all lines are comments. Write columns of "
             "wavelength, flux and error."
         )
-    if _is_numbers(lines[first]):
-        return _without_header(lines, first)
-    lines = lines[first:]
-    lines = [_all_named(lines), *(_FORTRAN.sub("e", line) for line in lines[1:])]
+    lines = [*lines[:first], *tidy_lines(lines[first:])]
+    title, data = find_names(lines, first)
+    if title is None:
+        return _without_header(lines, data)
+    lines = lines[title:]
+    lines = [_all_named(lines), *lines[1:]]
     # Separators that astropy does not try.
     settings = {}
     if lines[0].startswith("|"):
@@ -192,16 +198,6 @@ def _table(text, request):
     return _part(_without_units_row(table))
 
 
-def _first_line(lines):
-    """Return the number of the first line of names or numbers, or None."""
-    used = [i for i, line in enumerate(lines) if line.strip()]
-    data = next((lines[i] for i in used if not _is_comment(lines[i])), "")
-    # Names after the empty one of an index look like a comment where semicolons separate.
-    if used and lines[used[0]].lstrip("\"'").startswith(";") and ";" in data:
-        return used[0]
-    return next((i for i in used if not _is_comment(lines[i])), None)
-
-
 def _all_named(lines):
     """Name all columns: pandas leaves the name of an index empty, R and to_string leave it out."""
     title = lines[0]
@@ -210,59 +206,29 @@ def _all_named(lines):
     if re.search(r"[,;]\s*$", title):
         return f"{title.rstrip()}unnamed"
     data = next((line for line in lines[1:] if line.strip()), "")
-    if not re.search(r"[,;|\t]", title) and len(_split(data)) == len(_split(title)) + 1:
+    if not re.search(r"[,;|\t]", title) and len(split_line(data)) == len(split_line(title)) + 1:
         return f"index {title}"
     return title
 
 
-def _is_comment(line):
-    return not line.strip() or line.lstrip().startswith(_COMMENTS)
-
-
-def _split(line):
-    """Words of a line, by the separator that it has."""
-    line = line.strip()
-    separator = next((one for one in ",;|\t" if one in line), None)
-    return [word.strip().strip("\"'") for word in line.strip("|").split(separator)]
-
-
-def _is_numbers(line):
-    words = _split(line)
-    return all(_NUMBER.fullmatch(word) for word in words if word) and any(words)
-
-
 def _without_header(lines, first):
     """Columns of numbers; a comment above them may hold the names."""
-    data = [_FORTRAN.sub("e", line) for line in lines[first:] if not _is_comment(line)]
-    words = _split(data[0])
+    data = [line for line in lines[first:] if not is_comment(line)]
+    words = split_line(data[0])
     separator = next((one for one in ",;|\t" if one in data[0]), r"\s")
     table = _read("\n".join(data), format="ascii.no_header", guess=False, delimiter=separator)
     part = _part(table)
     part.named = False
     for line in reversed(lines[:first]):
-        titles = _titles(line, len(words))
-        if titles is None:
+        found = titles(line, len(words))
+        if found is None:
             continue
-        for array, title in zip(part.arrays, titles, strict=True):
+        for array, title in zip(part.arrays, found, strict=True):
             key, unit = names.split_name(title)
             array.name, array.key, array.unit = title, key, array.unit or unit
         part.named = True
         break
     return part
-
-
-def _titles(line, n_columns):
-    """Names of the columns in a comment, if it holds one of wavelength and one of flux."""
-    text = line.strip().lstrip("".join(_COMMENTS)).strip()
-    for titles in (_split(text), re.split(r"\s{2,}", text)):
-        keys = [names.split_name(title)[0] for title in titles]
-        if (
-            len(titles) == n_columns
-            and any(names.wavelength_name(key) for key in keys)
-            and any(key in names.FLUX | names.OTHER_FLUX for key in keys)
-        ):
-            return titles
-    return None
 
 
 def _libre_esprit(lines, request):
@@ -286,7 +252,7 @@ def _read(text, format="ascii", **settings):
         warnings.simplefilter("ignore", AstropyWarning)
         try:
             if format != "ascii.ecsv":
-                settings["fill_values"] = [(word, "nan") for word in _MISSING]
+                settings["fill_values"] = [("", "nan")]
             return Table.read(text.split("\n"), format=format, **settings)
         except Exception as error:  # the formats that astropy tries raise many types
             raise NoSpectrumError(
@@ -297,20 +263,24 @@ def _read(text, format="ascii", **settings):
 
 def _without_units_row(table):
     """Take off a second line of units, which makes text of columns of numbers."""
+    from astropy.units import UnitsWarning
+
     if len(table) < 2:
         return table
     first = ["" if np.ma.is_masked(value) else str(value).strip() for value in table[0]]
     texts = [name for name in table.colnames if table[name].dtype.kind in "US"]
-    if not texts or any(_NUMBER.fullmatch(word) for word in first if word):
+    if not texts or any(map(is_number, filter(None, first))):
         return table
     table = table[1:]
-    for name, unit in zip(table.colnames, first, strict=True):
-        if name in texts:
-            try:
-                table.replace_column(name, np.array([float(value) for value in table[name]]))
-            except ValueError:
-                continue
-        table[name].unit = unit.strip("[]() ") or None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnitsWarning)
+        for name, unit in zip(table.colnames, first, strict=True):
+            if name in texts:
+                try:
+                    table.replace_column(name, np.array([float(value) for value in table[name]]))
+                except ValueError:
+                    continue
+            table[name].unit = unit.strip("[]() ") or None
     return table
 
 

@@ -8,6 +8,9 @@ from skphx.datasets._spectrum_request import NoSpectrumError
 
 # Wavelengths of stellar spectra, Å: outside, a unit or a logarithm is misunderstood.
 LOWEST, HIGHEST = 500.0, 600_000.0
+# Hydrogen between the stars absorbs nearly all light of shorter wavelengths, Å: numbers of
+# spectra that end there are more likely nm.
+_LYMAN_LIMIT = 912.0
 
 # "A" is the ampere of the FITS standard, and the ångström of many files.
 _LENGTHS = {
@@ -54,8 +57,8 @@ def parse_length(text):
         scale = "ln" if found[1].lower() in ("ln", "loge") else "log10"
         return parse_length(found[2])[0], scale
     lowered = text.lower()
-    for name in (_LENGTHS.get(lowered), text, lowered, lowered.rstrip("s")):
-        unit = _parsed(name)
+    for name in (_LENGTHS.get(lowered.rstrip(".")), text, lowered, lowered.rstrip("s")):
+        unit = parse_plain(name)
         if unit is not None:
             return unit, "linear"
     return None, "linear"
@@ -87,11 +90,22 @@ def parse_flux(text):
     text = re.sub(r"\bergs\b", "erg", text)
     text = re.sub(r"^(1[eE][-+]?\d+)\s*\*?\s*", lambda found: f"{found[1].lower()} ", text)
     words = re.fullmatch(r"[A-Za-z]+ \((.*)\)", text)
-    return _parsed(text) if text else None if words is None else _parsed(words[1])
+    return parse_plain(text) if text else None if words is None else parse_plain(words[1])
 
 
-def _parsed(text):
-    """Return a unit as astropy reads it, or None."""
+def parse_plain(text):
+    """Return a unit as astropy reads it, or None.
+
+    Parameters
+    ----------
+    text : str or None
+        The unit.
+
+    Returns
+    -------
+    astropy unit or None
+        None if astropy does not know it.
+    """
     import warnings
 
     from astropy import units
@@ -196,11 +210,12 @@ def to_angstrom(values, stated, scale, request):
     with np.errstate(over="ignore", invalid="ignore"):
         powers = {"linear": values, "log10": 10.0**values, "ln": np.exp(values)}[scale]
         wavelength = powers * unit.to(units.AA)
-    check_plausible(wavelength, values, f"{scale}({unit})" if scale != "linear" else str(unit))
+    name = f"{scale}({unit})" if scale != "linear" else str(unit)
+    check_plausible(wavelength, values, name, request)
     return wavelength
 
 
-def check_plausible(wavelength, values, unit):
+def check_plausible(wavelength, values, unit, request):
     """Raise unless wavelengths are those of a star.
 
     Parameters
@@ -211,17 +226,21 @@ def check_plausible(wavelength, values, unit):
         The same as they are in the file.
     unit : str
         Unit in which they were read.
+    request : Request
+        What the user says: `wavelength_unit`.
 
     Raises
     ------
     NoSpectrumError
-        If one is below 500 Å or above 60 µm; the message says what they look like.
+        If one is below 500 Å or above 60 µm, or all are below 912 Å and the user does not say the
+        unit; the message says what they look like.
     """
     good = np.isfinite(values)
     if not good.any():
         raise NoSpectrumError("has no wavelengths: all are zero, negative or NaN.")
     low, high = float(wavelength[good].min()), float(wavelength[good].max())
-    if low >= LOWEST and high <= HIGHEST:
+    is_ultraviolet = high < _LYMAN_LIMIT and request.wavelength_unit is None
+    if low >= LOWEST and high <= HIGHEST and not is_ultraviolet:
         return
     values = values[good]
     likely = _what_they_look_like(values)
@@ -235,7 +254,7 @@ def check_plausible(wavelength, values, unit):
     raise NoSpectrumError(
         f"has wavelengths from {low:.6g} to {high:.6g} Å if its values, {values.min():.6g} to "
         f"{values.max():.6g}, are in {unit}; spectra of stars are between {LOWEST:g} and "
-        f"{HIGHEST:g} Å. {remedy}."
+        f"{HIGHEST:g} Å, and nearly all reach beyond {_LYMAN_LIMIT:g} Å. {remedy}."
     )
 
 
