@@ -79,6 +79,24 @@ def _mask_of(values: Any) -> Any:
     return None
 
 
+def refuse_text(values: Any, name: str) -> None:
+    """Raise ValueError if values that must be numbers are text, or a list of text.
+
+    Examples
+    --------
+    >>> from skphx._plain import refuse_text
+    >>> refuse_text([5000.0, "5500"], "bounds")
+    Traceback (most recent call last):
+        ...
+    ValueError: bounds must hold numbers, got the text '5500'.
+    """
+    if isinstance(values, str | bytes):
+        raise ValueError(f"{name} must hold numbers, got the text {values!r}.")
+    if isinstance(values, list | tuple):
+        for value in values:
+            refuse_text(value, name)
+
+
 def unit_of(values: Any) -> Any:
     """Return the unit of a Quantity, of a column of astropy or of a list of them, or None."""
     if isinstance(values, list | tuple):
@@ -170,9 +188,10 @@ def plain_numbers(values: Any, name: str, *, what: str = "numbers", remedy: str 
     Raises
     ------
     ValueError
-        If an element is masked, or the values have a unit.
+        If an element is masked or text, or the values have a unit.
     """
     refuse_masked(values, name, what=what, remedy=remedy)
+    refuse_text(values, name)
     unit = unit_of(values)
     if unit is None:
         return values

@@ -11,6 +11,7 @@ from skphx.inference._misfit import (
     is_misfit,
     noise_between_lines,
     variance_scale,
+    white_noise,
 )
 
 RANGES = {"velocity": (-20.0, 20.0), "continuum_degree": 2}
@@ -93,6 +94,25 @@ def test_known_errors_are_never_lowered_and_unknown_ones_follow_the_scatter():
     assert variance_scale(small, good, slices, n, sigma_known=False) == pytest.approx(
         0.01, rel=0.1
     )
+
+
+def test_white_noise_is_what_neighbours_do_not_share():
+    n = 20_000
+    good, slices = np.ones(n, dtype=bool), [slice(0, n // 2), slice(n // 2, n)]
+    waves = 5.0 * np.sin(np.arange(n) / 200.0)
+    spikes = np.where(np.arange(n) % 100 == 7, 1000.0, 0.0)
+    found = white_noise(0.3 * noise_of(n) + waves + spikes, good, slices)
+    assert found == pytest.approx(0.09, rel=0.1)
+    assert white_noise(np.ones(n), np.arange(n) % 2 == 0, slices) == 0.0
+
+
+def test_noise_alone_is_no_bad_fit_without_errors(estimator, grid, flux):
+    stars = [
+        star_of(grid, flux, noise_of(len(flux), seed=seed) / snr, None)
+        for snr in (5, 10, 100)
+        for seed in range(5)
+    ]
+    assert not any("bad_fit" in flags for flags in estimator.infer(stars, **RANGES).flags)
 
 
 def test_error_bars_are_continuous_in_sigma(estimator, grid, flux):

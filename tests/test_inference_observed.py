@@ -632,12 +632,44 @@ def test_of_long_spectra_a_part_is_scanned(estimator, emulator, monkeypatch):
         ({"continuum_degree": -1}, "continuum_degree must be an integer from 0, or None"),
         ({"continuum_degree": 1.5}, "continuum_degree must be an integer from 0, or None"),
         ({"n_samples": -1}, "n_samples == -1"),
+        ({"velocity": "fast"}, "velocity must hold numbers, got the text 'fast'"),
+        ({"bounds": {"teff": ("5000", 5500)}}, r"bounds\['teff'\] must hold numbers, got the t"),
+        ({"priors": {"teff": (5000, "50")}}, r"priors\['teff'\] must hold numbers, got the te"),
     ],
 )
 def test_wrong_settings_are_named(estimator, emulator, settings, message):
     star = observe(emulator)
     with pytest.raises(ValueError, match=message):
         estimator.infer(star, **settings)
+
+
+def test_settings_are_replaced_one_by_one(emulator):
+    own = StellarParameterEstimator.from_emulator(emulator, random_state=0)
+    own.set_params(observation_model__velocity=(-60, 60), n_starts=3)
+    own.set_params(observation_model__vsini=(0.0, 40.0))
+    assert own.observation_model == ObservationModel(velocity=(-60, 60), vsini=(0.0, 40.0))
+    assert own.n_starts == 3
+    with pytest.raises(ValueError, match="'speed' is not a setting of ObservationModel, which ha"):
+        own.set_params(observation_model__speed=3.0)
+    with pytest.raises(ValueError, match="vsini must not be negative"):
+        own.set_params(observation_model__vsini=-1.0)
+
+
+def test_only_some_segments_with_errors(estimator, emulator):
+    star = observe(emulator, snr=100)
+    with pytest.raises(ValueError, match="segment 1 has no sigma and others of the same star"):
+        estimator.infer([[star, replace(star, sigma=None)]], **RANGES)
+    alone, without = estimator.infer([star, replace(star, sigma=None)], **RANGES)
+    assert alone.sigma_known
+    assert not without.sigma_known
+
+
+@pytest.mark.parametrize("errors", [True, False])
+def test_a_negative_continuum_is_a_bad_fit(estimator, emulator, errors):
+    star = observe(emulator, snr=100)
+    inverted = replace(star, flux=-star.flux, sigma=star.sigma if errors else None)
+    assert "bad_fit" in estimator.infer(inverted, **RANGES).flags
+    assert "bad_fit" not in estimator.infer(star, **RANGES).flags
 
 
 def test_a_result_is_a_row_of_a_table(estimator, emulator):

@@ -287,6 +287,14 @@ def test_masks_may_be_integers():
             one({**STAR, "mask": wrong})
 
 
+@pytest.mark.parametrize("kind", ["Int64", "boolean"])
+def test_missing_values_of_a_mask_are_bad_pixels(kind):
+    pandas = pytest.importorskip("pandas")
+    mask = pandas.array([0] * (N - 1) + [None], dtype="Int64").astype(kind)
+    for given in (mask, pandas.Series(mask)):
+        check(one({**STAR, "mask": given}), bad=(N - 1,))
+
+
 def padded(place, filling, n=3):
     """A star whose wavelengths have no meaning at some pixels, and its values there are NaN."""
     where = {"start": slice(0, n), "end": slice(N - n, N), "inside": slice(4, 4 + n)}[place]

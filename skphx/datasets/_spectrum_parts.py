@@ -170,11 +170,9 @@ def _names_of_errors(part, flux):
     )
     if flux is None:
         return usual
-    own = tuple((role, names.errors_of(flux.key, role)) for role, _ in usual)
     if flux.key in names.FLUX:
-        return tuple(
-            (role, known | named) for (role, known), (_, named) in zip(usual, own, strict=True)
-        )
+        return tuple((role, known | names.errors_of(flux.key, role)) for role, known in usual)
+    own = tuple((role, names.errors_of(flux.key, role)) for role, _ in usual)
     is_other = any(
         array.key in names.FLUX and array.values.size == flux.values.size for array in part.arrays
     )

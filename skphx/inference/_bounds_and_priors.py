@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS, KINEMATIC_UNITS, PARAMETER_UNITS
 from skphx._input_parameters import plain_parameters
-from skphx._plain import plain_numbers
+from skphx._plain import plain_numbers, refuse_text
 
 # What to do about masked bounds and priors.
 _ABSENT = "NaN stands for no value"
@@ -251,6 +251,7 @@ def _by_name(pairs, n_spectra, names, argument, meaning):
 
 def _without_unit(values, name, argument):
     """Return the values of a Quantity in the unit of the parameter, and others as they are."""
+    refuse_text(values, f"{argument}[{name!r}]")
     if not hasattr(values, "unit"):
         return values
     from astropy.units import UnitConversionError

@@ -18,6 +18,7 @@ from skphx.inference._misfit import (
     is_misfit,
     noise_between_lines,
     variance_scale,
+    white_noise,
 )
 from skphx.inference._result import InferenceResult
 
@@ -187,6 +188,8 @@ class _Fit:
         self._continuum_chi2 = continuum_chi2
         scaled = self.residual * np.sqrt(likelihood.weights[row])
         self._residuals = scaled, self.good, slices
+        # Absorption lines of a negative continuum are emission.
+        self._is_inverted = float(np.mean(continuum[self.good] < 0)) > 0.5
         self._depth = 1.0 - np.divide(
             model, continuum, out=np.ones_like(model), where=continuum > 0
         )
@@ -197,11 +200,21 @@ class _Fit:
     @property
     def is_bad(self):
         """Whether the model does not describe the spectrum."""
+        if self._is_inverted:
+            return True
         if not self.sigma_known:
-            unexplained = self.chi2 > (1.0 - _LEAST_EXPLAINED) * self._continuum_chi2
-            return unexplained or is_misfit(*self._residuals, self._depth)
+            return self._is_unexplained or is_misfit(*self._residuals, self._depth)
         limit = max(MOST_REDUCED_CHI2, 1.0 + MOST_SIGMAS * np.sqrt(2.0 / self.freedom))
         return self.reduced > limit
+
+    @property
+    def _is_unexplained(self):
+        """Whether more than half of the variance about the continuum, beside noise, is left."""
+        n_good = int(self.good.sum())
+        noise = n_good * white_noise(*self._residuals)
+        allowed = (1.0 - _LEAST_EXPLAINED) * (self._continuum_chi2 - noise)
+        by_chance = MOST_SIGMAS * np.sqrt(2.0 / max(n_good, 1)) * noise
+        return self.chi2 - noise > max(allowed, by_chance)
 
     @property
     def is_featureless(self):

@@ -1,7 +1,7 @@
 """StellarParameterEstimator: infer stellar parameters with the help of an emulator."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from numbers import Integral
 from typing import Any, Literal, Self, TypeAlias
 
@@ -299,6 +299,41 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         )
         # The flux of a point outside the nodes was that at the edge.
         return grid.resolve_outside(points, "clip")
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of this estimator.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name, as in scikit-learn. ``observation_model__velocity=(-30, 30)``
+            replaces one setting of the ObservationModel, or of a new one if there is none.
+
+        Returns
+        -------
+        self : StellarParameterEstimator
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, or a setting of the ObservationModel is out of its range.
+        """
+        prefix = "observation_model__"
+        settings = {name: params.pop(name) for name in list(params) if name.startswith(prefix)}
+        if settings:
+            kept = params.get("observation_model", self.observation_model)
+            settings = {name.removeprefix(prefix): value for name, value in settings.items()}
+            known = [field.name for field in fields(ObservationModel)]
+            unknown = [name for name in settings if name not in known]
+            if unknown:
+                raise ValueError(
+                    f"{unknown[0]!r} is not a setting of ObservationModel, which has "
+                    f"{', '.join(known)}."
+                )
+            check_observation_model(kept)
+            params["observation_model"] = replace(kept or ObservationModel(), **settings)
+        return super().set_params(**params)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination of the inferred parameters.

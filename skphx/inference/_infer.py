@@ -78,8 +78,8 @@ def infer_stars(
     Raises
     ------
     ValueError
-        If the stars look like segments of one star, a star has too few good pixels, or the model
-        does not cover them.
+        If the stars look like segments of one star, only some segments of a star have errors, a
+        star has too few good pixels, or the model does not cover them.
     """
     if observation_model.continuum_degree == "default":
         observation_model = replace(observation_model, continuum_degree=continuum_degree)
@@ -88,6 +88,7 @@ def infer_stars(
     for number, star in enumerate(stars):
         with naming_star(number):
             segmented.append(observation_model.segments_of(star, medium))
+            _check_errors(segmented[-1])
     check_flat_list(stars, segmented)
     groups = defaultdict(list)
     for number, segments in enumerate(segmented):
@@ -214,6 +215,16 @@ class _GroupFit:
 
         n_blocks = min(effective_n_jobs(n_jobs), len(boxes))
         return in_blocks(results_of, np.array_split(np.arange(len(boxes)), n_blocks), n_jobs)
+
+
+def _check_errors(segments):
+    """Raise if only some segments of a star have errors: how to weigh the others is unknown."""
+    missing = [number for number, one in enumerate(segments) if one.sigma is None]
+    if 0 < len(missing) < len(segments):
+        raise ValueError(
+            f"segment {missing[0]} has no sigma and others of the same star have: give sigma or "
+            f"ivar of all segments, or of none."
+        )
 
 
 def _join(stars, values_of):

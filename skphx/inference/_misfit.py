@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import fft
 
+from skphx.inference._pixel_weights import SIGMA_PER_MEDIAN
+
 # Where errors are unknown, residuals of the deepest pixels are compared with those of the
 # shallowest ones: these parts of the good pixels.
 _DEEPEST, _SHALLOWEST = 0.15, 0.5
@@ -98,6 +100,27 @@ def noise_between_lines(scaled, good, depth):
         Where models err most in lines, this is nearly that of the noise.
     """
     return float(np.mean(scaled[good & (depth <= np.quantile(depth[good], _SHALLOWEST))] ** 2))
+
+
+def white_noise(scaled, good, slices):
+    """Return the mean square of what residuals do not share with their neighbours.
+
+    Parameters
+    ----------
+    scaled, good, slices
+        As in :func:`correlations`.
+
+    Returns
+    -------
+    float
+        Of the median difference between neighbouring pixels, so that the few pixels where models
+        err or cosmic rays are have no influence; 0 without neighbours.
+    """
+    steps = np.concatenate(
+        [np.abs(np.diff(scaled[where]))[good[where][1:] & good[where][:-1]] for where in slices]
+    )
+    # The difference of two Gaussian numbers has twice their variance.
+    return 0.5 * (SIGMA_PER_MEDIAN * float(np.median(steps))) ** 2 if len(steps) else 0.0
 
 
 def is_misfit(scaled, good, slices, depth):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS, check_medium
+from skphx._plain import refuse_text
 from skphx.observing._forward_model import ForwardModel
 from skphx.observing._medium import to_medium
 from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike, as_segments
@@ -89,6 +90,7 @@ class ObservationModel:
             object.__setattr__(self, name, value)
             if name == "resolution" and (value is None or callable(value)):
                 continue
+            refuse_text(value, name)
             pair = np.asarray(value, dtype=np.float64)
             if pair.shape not in ((), (2,)) or not np.isfinite(pair).all():
                 raise ValueError(

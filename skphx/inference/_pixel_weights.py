@@ -13,8 +13,8 @@ _UNKNOWN_SIGMA = 0.01
 # parameter has influence. It is multiplied by the second number, because errors of neighbouring
 # pixels are correlated.
 _OUTLYING_ERROR, _CORRELATION_FACTOR = 10.0, 2.0
-# Standard deviation of a Gaussian over the median of its absolute values.
-_SIGMA_PER_MEDIAN = 1.4826
+#: Standard deviation of a Gaussian over the median of its absolute values.
+SIGMA_PER_MEDIAN = 1.4826
 # Squared errors of a pixel, in units of the continuum, below this are rounding errors.
 ROUNDING = 1e-16
 
@@ -124,7 +124,7 @@ def weigh_by_scatter(likelihood, rows, points, pixels):
             median = np.nanmedian(
                 np.where(has_good, residual[:, where], 1.0), axis=1, keepdims=True
             )
-            scatter[:, where] = _SIGMA_PER_MEDIAN * median
+            scatter[:, where] = SIGMA_PER_MEDIAN * median
         error = np.where(good, pixels.emulator_error, np.nan)
         typical = _OUTLYING_ERROR * np.nanmedian(error, axis=1, keepdims=True)
         variance = scatter**2 + (_CORRELATION_FACTOR * np.hypot(error, typical)) ** 2

@@ -191,7 +191,9 @@ def mask_of(name: str, given: Any) -> NDArray[np.bool_]:
         If the values are neither true, false nor integers.
     """
     if hasattr(given, "to_numpy"):
-        given = given.to_numpy()
+        # A missing value of pandas is a bad pixel.
+        missing = np.asarray(given.isna()) if hasattr(given, "isna") else False
+        given = np.where(missing, True, given.to_numpy()) if np.any(missing) else given.to_numpy()
     masked = np.ma.asarray(given)
     array = np.ma.getdata(masked)
     plain = array.dtype.kind in "biu"
