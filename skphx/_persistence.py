@@ -63,8 +63,8 @@ def save_model(
     LocalFileError
         If the file cannot be written; an existing file is then unchanged.
     ValueError
-        If the name of the file does not end in ``.skops``, or a parameter has a unit that skphx
-        does not know.
+        If the name of the file does not end in ``.skops``, a parameter has a unit that skphx
+        does not know, or the model holds a function or an object of another package.
 
     See Also
     --------
@@ -87,7 +87,15 @@ def save_model(
     if path.suffix != ".skops":
         raise ValueError(f"path must end in .skops, got {path.name!r}; rename the file.")
     with _plain_settings(estimator), _without_callbacks(estimator):
-        content = io.BytesIO(skops.io.dumps(estimator))
+        saved = skops.io.dumps(estimator)
+    foreign = _foreign_types(skops.io.get_untrusted_types(data=saved))
+    if foreign:
+        raise ValueError(
+            f"the model holds {', '.join(foreign)}, which is not part of skphx and which "
+            f"load_model would refuse, such as a function resolution= of an observation model; "
+            f"replace it, and give it to infer instead."
+        )
+    content = io.BytesIO(saved)
     described = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -140,7 +148,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         untrusted = skops.io.get_untrusted_types(file=stored)
     except Exception as error:  # skops raises many types for damaged files
         raise ValueError(_damaged(path, error)) from error
-    foreign = [name for name in untrusted if not _is_class_of_ours(name)]
+    foreign = _foreign_types(untrusted)
     if foreign:
         raise ValueError(
             f"{path.name} contains {', '.join(foreign)}, which is not part of skphx, and is not "
@@ -278,6 +286,11 @@ def _estimators_in(thing, seen):
         return
     for one in held:
         yield from _estimators_in(one, seen)
+
+
+def _foreign_types(untrusted):
+    """Return the names of the classes and functions that are not those of skphx."""
+    return [name for name in untrusted if not _is_class_of_ours(name)]
 
 
 def _is_class_of_ours(name):

@@ -429,6 +429,14 @@ def test_wavelengths_are_saved_in_angstrom(tmp_path, kind):
     np.testing.assert_array_equal(saved.transform(MADE.spectra), divider.transform(MADE.spectra))
 
 
+def test_a_function_is_refused_when_a_model_is_saved(tmp_path):
+    model = PercentileNormalizer().fit(X)
+    model.percentile = lambda wavelength: wavelength
+    with pytest.raises(ValueError, match="<lambda>, which is not part of skphx and which load_m"):
+        save_model(tmp_path / "m.skops", model)
+    assert not (tmp_path / "m.skops").exists()
+
+
 def test_other_settings_that_a_file_cannot_hold(tmp_path):
     model = StellarParameterEstimator(
         FluxEmulator(W, parameter_names=pd.Index(NAMES)),

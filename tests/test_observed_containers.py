@@ -291,8 +291,8 @@ def test_masks_may_be_integers():
 def test_missing_values_of_a_mask_are_bad_pixels(kind):
     pandas = pytest.importorskip("pandas")
     mask = pandas.array([0] * (N - 1) + [None], dtype="Int64").astype(kind)
-    for given in (mask, pandas.Series(mask)):
-        check(one({**STAR, "mask": given}), bad=(N - 1,))
+    for values in (mask, pandas.Series(mask)):
+        check(one({**STAR, "mask": values}), bad=(N - 1,))
 
 
 def padded(place, filling, n=3):
