@@ -632,12 +632,24 @@ def test_of_long_spectra_a_part_is_scanned(estimator, emulator, monkeypatch):
         ({"continuum_degree": -1}, "continuum_degree must be an integer from 0, or None"),
         ({"continuum_degree": 1.5}, "continuum_degree must be an integer from 0, or None"),
         ({"n_samples": -1}, "n_samples == -1"),
+        ({"velocity": "fast"}, "velocity must hold numbers, got 'fast'"),
+        ({"limb_darkening": "x"}, "limb_darkening must hold numbers, got 'x'"),
+        ({"limb_darkening": NAN}, "limb_darkening must be from 0 to 1, got nan"),
+        ({"bounds": "x"}, "bounds must hold numbers, got 'x'"),
+        ({"bounds": {"teff": ("a", "b")}}, r"bounds\['teff'\] must hold numbers, got 'a'"),
+        ({"priors": {"teff": ("a", 1)}}, r"priors\['teff'\] must hold numbers, got 'a'"),
+        ({"priors": {"nothing": (1, 2)}}, "priors names 'nothing', .*: use one of them"),
     ],
 )
 def test_wrong_settings_are_named(estimator, emulator, settings, message):
     star = observe(emulator)
     with pytest.raises(ValueError, match=message):
         estimator.infer(star, **settings)
+
+
+def test_samples_are_counted(estimator, emulator):
+    with pytest.raises(TypeError, match="n_samples must be a number of samples, not True"):
+        estimator.infer(observe(emulator), n_samples=True)
 
 
 def test_a_result_is_a_row_of_a_table(estimator, emulator):

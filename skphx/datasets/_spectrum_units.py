@@ -219,7 +219,10 @@ def check_plausible(wavelength, values, unit):
     """
     good = np.isfinite(values)
     if not good.any():
-        raise NoSpectrumError("has no wavelengths: all are zero, negative or NaN.")
+        raise NoSpectrumError(
+            "has no wavelengths: all are zero, negative or NaN. Pass wavelength= with the array "
+            "that holds them."
+        )
     low, high = float(wavelength[good].min()), float(wavelength[good].max())
     if low >= LOWEST and high <= HIGHEST:
         return
