@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 2
 # Test files run so many at once; each on one thread.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses $(or $(WORKERS),2) --dist loadfile
 
-.PHONY: help install demo check test coverage lint docs package minimum bench evaluate clean
+.PHONY: help install demo check test coverage lint docs package minimum bench evaluate fuzz clean
 
 help:
 	@echo "make demo      install, run the example on the embedded grid, save its figure"
@@ -26,6 +26,7 @@ help:
 	@echo "make minimum   test with the oldest versions of what skphx needs"
 	@echo "make bench     measure on the real spectra beside the checkout (../shared/data)"
 	@echo "make evaluate  how accurate, calibrated and fast inference is, on the same spectra"
+	@echo "make fuzz      10,000 odd and damaged inputs: wrong answers and bare tracebacks, by format"
 	@echo "make clean     remove the environments and everything generated"
 
 # Stamps are written last, so that an install that broke off, or a .venv made by other means, is
@@ -99,6 +100,9 @@ bench: install
 
 evaluate: install
 	$(PY) benchmarks/evaluate.py
+
+fuzz: install
+	OMP_NUM_THREADS=1 $(PY) benchmarks/fuzz.py $(FUZZ_OPTIONS)
 
 clean:
 	rm -rf $(VENV) .venv-* build dist *.egg-info .*_cache .hypothesis .coverage* demo_output \

@@ -74,7 +74,10 @@ def parameter_columns(
             raise ValueError(f"{argument}[{name!r}] must hold numbers: {error}.") from error
     lengths = {name: len(column) for name, column in zip(order, numbers, strict=True)}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"the columns of {argument} have different lengths: {lengths}.")
+        raise ValueError(
+            f"the columns of {argument} have different lengths: {lengths}; give one value for "
+            f"each spectrum."
+        )
     return np.column_stack(numbers), units
 
 

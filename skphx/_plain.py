@@ -205,6 +205,43 @@ def plain_numbers(values: Any, name: str, *, what: str = "numbers", remedy: str 
     return in_unit(values, "", name)
 
 
+def float_array(values: Any, name: str) -> np.ndarray:
+    """Return numbers as an array of float64.
+
+    Parameters
+    ----------
+    values : array-like
+        Numbers, without masks and units.
+    name : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    ndarray
+        The numbers.
+
+    Raises
+    ------
+    ValueError
+        If these are text or no numbers, or lists of different lengths.
+
+    Examples
+    --------
+    >>> from skphx._plain import float_array
+    >>> float_array("fast", "velocity")
+    Traceback (most recent call last):
+        ...
+    ValueError: velocity must hold numbers, got the text 'fast'.
+    """
+    refuse_text(values, name)
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        text = repr(values)
+        text = f"{text[:80]}..." if len(text) > 80 else text
+        raise ValueError(f"{name} must hold numbers, got {text}: {error}.") from error
+
+
 def column_names(values: Any) -> list[str] | None:
     """Return the names of the columns of a table, or None if the columns have no names.
 

@@ -423,6 +423,24 @@ def test_units_in_files(tmp_path):
         load_npz_grid(tmp_path / "g.npz")
 
 
+@pytest.mark.parametrize(
+    ("name", "save", "load"),
+    [("g.npz", save_npz_grid, load_npz_grid), ("g.h5", save_hdf5_grid, load_hdf5_grid)],
+)
+def test_damaged_grids_are_refused(tmp_path, name, save, load):
+    path = save(tmp_path / name, made_grid())
+    content = path.read_bytes()
+    messages = []
+    for place in range(0, len(content), max(1, len(content) // 60)):
+        path.write_bytes(content[:place] + b"\xa5" * 12 + content[place + 12 :])
+        try:
+            load(path)
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > 10
+    assert all(name in message for message in messages)
+
+
 @pytest.mark.parametrize("load", [load_npz_grid, load_hdf5_grid])
 @pytest.mark.parametrize(
     ("value", "message"), [(np.nan, "not finite"), (np.inf, "not finite"), (-1.0, "negative")]

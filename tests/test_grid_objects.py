@@ -235,6 +235,12 @@ def test_wavelengths(wavelength):
     np.testing.assert_allclose(grid_of(wavelength=wavelength).wavelength, WAVELENGTH, rtol=1e-14)
 
 
+@pytest.mark.parametrize("names", [None, "teff", (1, 2, 3), 3])
+def test_names_of_parameters_that_are_none(names):
+    with pytest.raises(ValueError, match="parameter_names must be a list of names, such as"):
+        grid_of(np.ones((2, 4)), [[5000, 4, 0], [6000, 4, 0]], parameter_names=names)
+
+
 def test_wavelengths_that_are_refused():
     with pytest.raises(ValueError, match="wavelength must have a unit of length, got K"):
         grid_of(wavelength=WAVELENGTH * u.K)

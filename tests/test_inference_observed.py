@@ -635,6 +635,10 @@ def test_of_long_spectra_a_part_is_scanned(estimator, emulator, monkeypatch):
         ({"velocity": "fast"}, "velocity must hold numbers, got the text 'fast'"),
         ({"bounds": {"teff": ("5000", 5500)}}, r"bounds\['teff'\] must hold numbers, got the t"),
         ({"priors": {"teff": (5000, "50")}}, r"priors\['teff'\] must hold numbers, got the te"),
+        ({"limb_darkening": "x"}, "limb_darkening must hold numbers, got the text 'x'"),
+        ({"limb_darkening": NAN}, "limb_darkening must be from 0 to 1, got nan"),
+        ({"bounds": "x"}, "bounds must hold numbers, got the text 'x'"),
+        ({"priors": {"nothing": (1, 2)}}, "priors names 'nothing', .*: use one of them"),
     ],
 )
 def test_wrong_settings_are_named(estimator, emulator, settings, message):
@@ -670,6 +674,11 @@ def test_a_negative_continuum_is_a_bad_fit(estimator, emulator, errors):
     inverted = replace(star, flux=-star.flux, sigma=star.sigma if errors else None)
     assert "bad_fit" in estimator.infer(inverted, **RANGES).flags
     assert "bad_fit" not in estimator.infer(star, **RANGES).flags
+
+
+def test_samples_are_counted(estimator, emulator):
+    with pytest.raises(TypeError, match="n_samples must be a number of samples, not True"):
+        estimator.infer(observe(emulator), n_samples=True)
 
 
 def test_a_result_is_a_row_of_a_table(estimator, emulator):

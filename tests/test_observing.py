@@ -207,6 +207,10 @@ def test_line_spread_matrix_acts_on_pixels():
     np.testing.assert_allclose(spread, plain @ matrix.toarray().T, atol=1e-12)
     with pytest.raises(ValueError, match=r"line_spread must have shape \(400, 400\)"):
         segment(line_spread=np.eye(3))
+    with pytest.raises(ValueError, match="line_spread must hold numbers, got 'gauss'"):
+        segment(line_spread="gauss")
+    with pytest.raises(ValueError, match="line_spread must hold finite numbers"):
+        segment(line_spread=np.full((400, 400), np.nan))
 
 
 def test_broadening_conserves_the_light():
@@ -422,6 +426,7 @@ def test_good_pixels_have_flux_error_and_no_mask():
         ({"medium": "water"}, "medium must be 'air', 'vacuum' or None, got 'water'"),
         ({"resolution": 0}, "resolution must be positive, λ/FWHM, got 0"),
         ({"velocity": 1e9}, "velocity must be in km/s"),
+        ({"velocity": "fast"}, "velocity must be in km/s, got 'fast'"),
         ({"wavelength": [5000.0]}, "wavelength has 1 elements but the spectra have 2"),
     ],
 )

@@ -96,11 +96,11 @@ def _what_else(start):
     """Text that says what a file is that is not a FITS file."""
     text = start.lstrip().lower()
     if not start:
-        return " but empty"
+        return " but empty; download it again"
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        return " but a web page, which a server may send instead of a file"
+        return " but a web page, which a server may send instead of a file; download it again"
     if text.startswith(b"version https://git-lfs"):
         return " but a pointer of Git LFS, in place of the file: fetch it with `git lfs pull`"
     if not start.strip(b"\0"):
-        return " but contains only zeros, as after an interrupted download"
+        return " but contains only zeros, as after an interrupted download; download it again"
     return f": it begins with {start[:12]!r}"

@@ -1,6 +1,6 @@
 """grid_from_arrays: a grid of arrays, tables and spectra in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def grid_from_arrays(
     wavelength = _agreed_wavelength(wavelength, own)
     if np.shape(spectra)[-1:] == wavelength.shape:
         spectra, flux_unit = split_unit(spectra, flux_unit, wavelength, "spectra")
-    names = tuple(parameter_names)
+    names = _names_of(parameter_names)
     parameters, units = parameter_columns(parameters, names, "parameters")
     grid: dict[str, Any] = {
         "spectra": _as_flux(spectra),
@@ -108,6 +108,18 @@ def grid_from_arrays(
     )
     made.units |= units
     return made
+
+
+def _names_of(given):
+    """Return names of parameters as a tuple of text."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, str)
+    names = tuple(given) if is_list else (given,)
+    if not is_list or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"parameter_names must be a list of names, such as ('teff', 'logg', 'feh'), got "
+            f"{given!r}."
+        )
+    return names
 
 
 def _agreed_wavelength(given, own):

@@ -92,7 +92,9 @@ def load_hdf5_grid(
                 if name in file.attrs:
                     arrays[name] = _text(file.attrs[name])
             return grid_of_named(arrays, path.name, medium, wavelength_range, dtype)
-    except OSError as error:
+    except ValueError:
+        raise
+    except Exception as error:  # h5py raises many types for damaged files
         raise ValueError(f"{path.name} cannot be read: {error}; write it again.") from error
 
 

@@ -116,17 +116,22 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             f"download or write it again."
         )
     arrays = {}
-    with np.load(stored, allow_pickle=False) as file:
-        for key in file.files:
-            try:
+    key = ""
+    try:
+        # Opened here, so that it is also closed if np.load fails.
+        with (
+            open(stored, "rb") if isinstance(stored, Path) else stored as opened,
+            np.load(opened, allow_pickle=False) as file,
+        ):
+            for key in file.files:
                 arrays[key] = file[key]
-            except (ValueError, EOFError, zipfile.BadZipFile) as error:
-                raise ValueError(
-                    f"Array {key!r} of {path.name} cannot be read: {error} Objects are "
-                    f"refused, because reading them could run any code; save plain numbers."
-                ) from error
-            if not isinstance(arrays[key], np.ndarray):
-                raise ValueError(
-                    f"{path.name} holds {key!r}, which is not an array; use numpy.savez."
-                )
+    except Exception as error:  # zipfile, zlib and numpy raise many types for damaged files
+        which = f"Array {key!r} of {path.name}" if key else path.name
+        raise ValueError(
+            f"{which} cannot be read: {error}. Objects are refused, because reading them could "
+            f"run any code; save plain numbers. If the file is damaged, copy it again."
+        ) from error
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{path.name} holds {key!r}, which is not an array; use numpy.savez.")
     return arrays

@@ -52,9 +52,9 @@ def header_axis(header, n_pixels, request, hdus=None):
     medium = medium_of(header)
     index = np.arange(n_pixels)
     if "CRVAL1" not in header and {"COEFF0", "COEFF1"} <= set(header):
-        values = header["COEFF0"] + header["COEFF1"] * index
+        values = _number(header, "COEFF0") + _number(header, "COEFF1") * index
         return to_angstrom(values, None, "log10", request), medium
-    step = header.get("CD1_1") or header.get("CDELT1") or 0.0
+    step = next((_number(header, key) for key in ("CD1_1", "CDELT1") if header.get(key)), 0.0)
     if "CRVAL1" not in header or not step:
         raise NoSpectrumError(
             f"has an axis of type {kind or 'none'!r}, which is not wavelength: the header has no "
@@ -81,9 +81,20 @@ def header_axis(header, n_pixels, request, hdus=None):
     if scale == "linear" and is_plain and is_standard and "-" in kind:
         return _standard(header, stated, n_pixels, request, hdus), medium
     # The reference pixel is 0 by default in the FITS standard, and 1 in IRAF.
-    reference = header.get("CRPIX1", 0.0 if is_standard else 1.0)
-    values = header["CRVAL1"] + step * (index + 1.0 - reference)
+    reference = _number(header, "CRPIX1", 0.0 if is_standard else 1.0)
+    values = _number(header, "CRVAL1") + step * (index + 1.0 - reference)
     return to_angstrom(values, stated, scale, request), medium
+
+
+def _number(header, key, default=None):
+    """Return the number in a card; raise NoSpectrumError if the card holds another thing."""
+    value = header.get(key, default)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise NoSpectrumError(
+        f"has {value!r} in the card {key} of its axis, which must be a number: repair the header, "
+        f"or pass wavelength= with the extension that holds the wavelengths."
+    )
 
 
 def _scale(header, kind):

@@ -174,12 +174,15 @@ def load_spectrum(
     request.check()
     path = check_file(path)
     try:
-        raw = read_spectrum(path, request)
+        raw = _read_quietly(path, request)
         star = _as_star(raw, request)
     except NoSpectrumError as error:
         raise ValueError(f"{path.name} {error}") from error
-    except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
-        raise ValueError(f"{path.name} cannot be read as a spectrum: {error}") from error
+    except Exception as error:  # astropy and specutils raise many types for damaged files
+        raise ValueError(
+            f"{path.name} cannot be read as a spectrum: {_reason(error)} If the file is damaged, "
+            f"copy it again; otherwise save wavelength and flux in a table."
+        ) from error
     star.medium = agreed_medium(path.name, star.medium, medium)
     for note in _notes(star, request):
         warnings.warn(f"{path.name} {note}", UserWarning, stacklevel=2)
@@ -188,6 +191,24 @@ def load_spectrum(
         _to_barycentre(star, path.name)
     star.DESCR = _described(star, path.name)
     return star
+
+
+def _read_quietly(path, request):
+    """Read a file; small violations of the standards of files are common and not a problem."""
+    from astropy.utils.exceptions import AstropyWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        return read_spectrum(path, request)
+
+
+def _reason(error):
+    """Return the message of an exception as one short sentence, with its type if it needs one."""
+    text = " ".join(str(error).split())
+    text = f"{text[:300]}..." if len(text) > 300 else text
+    if not isinstance(error, ValueError) or not text:
+        text = f"{type(error).__name__} {text}".strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _as_star(raw, request):

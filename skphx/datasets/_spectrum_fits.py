@@ -1,13 +1,13 @@
 """Spectra in FITS files: columns of tables, rows of arrays, images with an axis or extensions."""
 
 import io
-import warnings
 
 import numpy as np
 
 from skphx.datasets import _spectrum_names as names
 from skphx.datasets._fits import merged_header
 from skphx.datasets._spectrum_axis import header_axis
+from skphx.datasets._spectrum_cards import check_numbers, check_structure, original_name
 from skphx.datasets._spectrum_conventions import (
     convention_of,
     facts_of,
@@ -27,13 +27,15 @@ _FIVE_ROWS = {
 }
 
 
-def open_content(content):
+def open_content(content, request):
     """Open a FITS file in memory, so that scaled and compressed images can be read.
 
     Parameters
     ----------
     content : bytes
         The file, not compressed.
+    request : Request
+        Warnings go to its notes.
 
     Returns
     -------
@@ -42,28 +44,44 @@ def open_content(content):
 
     Raises
     ------
-    ValueError
+    NoSpectrumError
         If the file is damaged, or cut short.
     """
-    from astropy.io import fits
-    from astropy.utils.exceptions import AstropyWarning
-
-    with warnings.catch_warnings():
-        # Small violations of the FITS standard are common and not a problem.
-        warnings.simplefilter("ignore", AstropyWarning)
-        try:
-            hdus = fits.open(io.BytesIO(content), memmap=False)
-            for hdu in hdus:
-                where = hdu.fileinfo()
-                end = where["datLoc"] + where["datSpan"]
-                if end > len(content):
-                    raise ValueError(
-                        f"the file has {len(content)} bytes and should have {end} by its "
-                        f"headers: it is cut short, copy it again"
-                    )
-        except (OSError, EOFError, TypeError, KeyError, IndexError) as error:
-            raise ValueError(f"the file is not a readable FITS file ({error})") from error
+    check_numbers(content)
+    try:
+        hdus, end = _open(content)
+    except NoSpectrumError:
+        raise
+    except Exception as error:  # astropy raises many types
+        raise NoSpectrumError(
+            f"is not a readable FITS file: {error}. It is damaged: copy it again."
+        ) from error
+    if end > len(content):
+        raise NoSpectrumError(
+            f"has {len(content)} bytes and should have {end} by its headers: it is cut short; "
+            f"copy it again."
+        )
+    if content[end:].strip(b"\0 \r\n"):
+        request.notes.append(
+            f"has {len(content) - end} bytes behind HDU {len(hdus) - 1} that are no extension, "
+            f"and are ignored: it may be damaged."
+        )
     return hdus
+
+
+def _open(content):
+    """Return all HDUs, and where the last of them ends."""
+    from astropy.io import fits
+
+    hdus = fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=True)
+    number = end = 0
+    # Where no extension begins, astropy would take minutes to look for headers in data.
+    while not number or content[end : end + 8] == b"XTENSION":
+        check_structure(hdus[number], number)
+        where = hdus[number].fileinfo()
+        end = where["datLoc"] + where["datSpan"]
+        number += 1
+    return (hdus, end) if end >= len(content) else _open(content[:end])
 
 
 def read_fits(hdus, request):
@@ -125,7 +143,7 @@ def _known(header, primary, kind, frame):
 
 
 def _is_table(hdu):
-    return hdu.header.get("XTENSION", "").strip() in ("BINTABLE", "TABLE") and not _is_image(hdu)
+    return hasattr(hdu, "columns") and not _is_image(hdu)
 
 
 def _is_image(hdu):
@@ -145,7 +163,7 @@ def _table_part(hdus, number):
         for i, column in enumerate(hdu.columns):
             values = _column(hdu.data[column.name], column)
             ucd = str(hdu.header.get(f"TUCD{i + 1}", "")).strip()
-            arrays.append(Array(column.name, i, values, column.unit, ucd))
+            arrays.append(Array(original_name(column.name), i, values, column.unit, ucd))
     return Part(_where(hdus, number), number, hdu.name, arrays, merged_header(hdus, hdu))
 
 
@@ -275,7 +293,7 @@ def _spectrum_tables(tables, request):
 
 def _no_spectrum(tables, request):
     if not any(part.arrays for part in tables):
-        return "holds neither a table nor an image with data."
+        return "holds neither a table nor an image with data: copy it again."
     listed = "; ".join(f"{part.where}: {part.listed}" for part in tables if part.arrays)
     for role in ROLES:
         choice = getattr(request, role)

@@ -6,6 +6,7 @@ from skphx.datasets._barycentre import barycentric_velocity
 from skphx.datasets._spectrum_conventions import facts_of, plain_header
 from skphx.datasets._spectrum_pixels import Row
 from skphx.datasets._spectrum_request import NoSpectrumError
+from skphx.datasets._spectrum_star import in_range
 
 # Longitude and latitude (degrees), height (m) of the Hobby-Eberly Telescope.
 _HET = (-104.014722, 30.681444, 2026.0)
@@ -36,16 +37,16 @@ def read_hpf(hdus, request):
     NoSpectrumError
         If the file has no errors.
     """
-    flux = np.array(hdus["Sci Flux"].data, dtype=np.float64)
-    wavelength = np.array(hdus["Sci Wavl"].data, dtype=np.float64)
+    flux = _orders(hdus, "Sci Flux")
+    wavelength = _orders(hdus, "Sci Wavl", flux.shape)
     wavelength[~(wavelength > 0)] = np.nan
-    sigma = _sigma(hdus, "Sci")
+    sigma = _sigma(hdus, "Sci", flux.shape)
     # Pixels without data are zero in one version of the files, and NaN in the other.
     mask = flux == 0
     if request.sky_factor:
-        sky = np.array(hdus["Sky Flux"].data, dtype=np.float64)
-        sky_wavelength = np.asarray(hdus["Sky Wavl"].data, dtype=np.float64)
-        sky_sigma = _sigma(hdus, "Sky")
+        sky = _orders(hdus, "Sky Flux", flux.shape)
+        sky_wavelength = _orders(hdus, "Sky Wavl", flux.shape)
+        sky_sigma = _sigma(hdus, "Sky", flux.shape)
         for order, pixels in enumerate(wavelength):
             # The wavelengths of the two fibres differ by a fraction of a pixel.
             of_sky = sky_wavelength[order]
@@ -55,7 +56,7 @@ def read_hpf(hdus, request):
     header = hdus[0].header
     rows = [Row(*arrays) for arrays in zip(wavelength, flux, sigma, mask, strict=True)]
     if request.row is not None:
-        rows = [rows[request.row]]
+        rows = [rows[in_range(request.row, len(rows))]]
     return {
         "rows": rows,
         "medium": "vacuum",
@@ -68,13 +69,27 @@ def read_hpf(hdus, request):
     }
 
 
-def _sigma(hdus, fibre):
+def _orders(hdus, name, shape=None):
+    """Return an image with a row for each order."""
+    data = next((hdu.data for hdu in hdus if hdu.name.upper() == name.upper()), None)
+    if not isinstance(data, np.ndarray) or data.ndim != 2 or shape not in (None, data.shape):
+        found = "none" if data is None else f"shape {np.shape(data)}"
+        raise NoSpectrumError(
+            f"needs an extension {name} with a row for each order"
+            f"{'' if shape is None else f', of the shape {shape} of Sci Flux'}, got {found}: "
+            f"copy the file again"
+            f"{', or leave sky_factor 0' if name.startswith('Sky') else ''}."
+        )
+    return np.array(data, dtype=np.float64)
+
+
+def _sigma(hdus, fibre, shape):
     names = {hdu.name.upper() for hdu in hdus}
     if f"{fibre} Error".upper() in names:
-        return np.array(hdus[f"{fibre} Error"].data, dtype=np.float64)
+        return _orders(hdus, f"{fibre} Error", shape)
     if f"{fibre} Variance".upper() in names:
         with np.errstate(invalid="ignore"):
-            return np.sqrt(np.array(hdus[f"{fibre} Variance"].data, dtype=np.float64))
+            return np.sqrt(_orders(hdus, f"{fibre} Variance", shape))
     raise NoSpectrumError(
         f"has neither {fibre} Error nor {fibre} Variance: pass flux='{fibre} Flux' and "
         f"wavelength='{fibre} Wavl' to read it without errors."

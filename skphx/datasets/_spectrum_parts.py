@@ -9,6 +9,8 @@ import numpy as np
 from skphx.datasets import _spectrum_names as names
 from skphx.datasets._spectrum_request import ERRORS, ROLES, NoSpectrumError, UnknownLayoutError
 
+_MOST_LISTED = 20
+
 
 @dataclass
 class Array:
@@ -47,7 +49,12 @@ class Array:
         return self.values.dtype.kind in "fiub"
 
     def __repr__(self):
-        return repr(self.name) if self.name else f"number {self.number}, without a name"
+        return repr(_short(self.name)) if self.name else f"number {self.number}, without a name"
+
+
+def _short(name, most=60):
+    """Name for a message: that of a column may be a line of a damaged file."""
+    return name if len(name) <= most else f"{name[:most]}..."
 
 
 @dataclass
@@ -101,7 +108,8 @@ class Part:
     @property
     def listed(self):
         """Names of the arrays, for messages."""
-        return [array.name if array.name else array.number for array in self.arrays]
+        names = [_short(array.name) if array.name else array.number for array in self.arrays]
+        return names[:_MOST_LISTED] + ["..."] * (len(names) > _MOST_LISTED)
 
 
 def assign(part, request):
@@ -193,10 +201,12 @@ def _chosen(part, request):
         array = part.find(choice)
         if array is None:
             raise UnknownLayoutError(
-                f"has no {part.kind} {choice!r} for {role}=, only {part.listed}."
+                f"has no {part.kind} {choice!r} for {role}=, only {part.listed}: pass one of them."
             )
         if not array.is_number:
-            raise NoSpectrumError(f"has text in {part.kind} {array!r}, not numbers.")
+            raise NoSpectrumError(
+                f"has text in {part.kind} {array!r}, not numbers: pass {role}= with another one."
+            )
         roles[role] = array
     return roles
 
@@ -220,8 +230,8 @@ def _only(part, known, role, roles, like):
     if found and not found[0].is_number:
         if part.kind == "column" and role == "flux":
             raise NoSpectrumError(
-                f"has text in {part.kind} {found[0]!r}, not numbers: such as "
-                f"{found[0].values.flat[0]!r}."
+                f"has text in {part.kind} {found[0]!r}, not numbers, such as "
+                f"{str(found[0].values.flat[0])!r}: write numbers, and nan where there is none."
             )
         return None
     return found[0] if found else None

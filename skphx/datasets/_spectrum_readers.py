@@ -55,7 +55,7 @@ def read_spectrum(path, request):
             raise NoSpectrumError(f"is neither FITS nor a text table{_what_else(content[:512])}.")
         _no_sky(request)
         return read_text(decoded(content), request)
-    with open_content(content) as hdus:
+    with open_content(content, request) as hdus:
         if is_hpf(hdus) and not request.names_arrays:
             return read_hpf(hdus, request)
         _no_sky(request)

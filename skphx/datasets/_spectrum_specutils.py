@@ -133,6 +133,8 @@ def _two_dimensional(hdus, request):
 def _one_band(hdus, request):
     """Of the bands of IRAF (spectrum, raw, sky, sigma) keep that of the spectrum; return sigma."""
     header, data = hdus[0].header, hdus[0].data
+    if data is None:
+        raise NoSpectrumError("has no image: copy it again.")
     sigma = None
     if data.ndim == 3:
         labels = [str(header.get(f"BANDID{i + 1}", "")).strip() for i in range(len(data))]
@@ -162,7 +164,9 @@ def _one_band(hdus, request):
 def _one_target(hdus, request):
     """One star of the many in a file of DESI."""
     names = [hdu.name.upper() for hdu in hdus]
-    targets = [str(one) for one in np.atleast_1d(hdus["FIBERMAP"].data["TARGETID"])]
+    fibres = hdus["FIBERMAP"]
+    known = hasattr(fibres, "columns") and "TARGETID" in fibres.columns.names
+    targets = [str(one) for one in np.atleast_1d(fibres.data["TARGETID"])] if known else []
     n_rows = len(next(hdu for hdu in hdus if hdu.name.upper().endswith("_FLUX")).data)
     row = request.row
     if row is None and n_rows > 1:

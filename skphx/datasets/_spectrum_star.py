@@ -92,7 +92,9 @@ def _check_known(part, roles):
 
 def _numbers(array):
     if not array.is_number:
-        raise NoSpectrumError(f"has text in {array!r}, not numbers.")
+        raise NoSpectrumError(
+            f"has text in {array!r}, not numbers: write numbers, and nan where there is none."
+        )
     return array.values if array.values.dtype.kind == "b" else array.values.astype(np.float64)
 
 
@@ -116,7 +118,7 @@ def _of_one_star(part, request):
             f"holds {len(stars)} stars, by the column {several!r}: pass row=, "
             f"{_numbered(stars.tolist())}."
         )
-    which = several.values == stars[_in_range(request.row, len(stars))]
+    which = several.values == stars[in_range(request.row, len(stars))]
     arrays = [
         type(array)(
             array.name, array.number, array.values[which], array.unit, array.ucd, array.header
@@ -131,7 +133,8 @@ def _numbered(labels, most=8):
     return ", ".join(listed) + (", ..." if len(labels) > most else "")
 
 
-def _in_range(row, n_rows):
+def in_range(row, n_rows):
+    """Return the number of a row; raise NoSpectrumError if there is no such row."""
     if not -n_rows <= row < n_rows:
         raise NoSpectrumError(
             f"has {n_rows} spectra, and no row {row}: pass row=0 to {n_rows - 1}."
@@ -157,7 +160,8 @@ def _shaped(wavelength, flux, part):
         )
     if flux.shape[-1] < 2:
         raise NoSpectrumError(
-            f"has wavelengths and flux of shape {flux.shape}: a spectrum has two pixels or more."
+            f"has wavelengths and flux of shape {flux.shape}: a spectrum has two pixels or more. "
+            f"Pass flux= and wavelength= with others."
         )
 
     def picked(array):
@@ -207,9 +211,9 @@ def one_star(rows, labels, request):
         If there are several stars, or several spectra of the same wavelengths.
     """
     if request.row is not None and len(rows) > 1:
-        return [rows[_in_range(request.row, len(rows))]]
+        return [rows[in_range(request.row, len(rows))]]
     if request.row is not None and request.row not in (0, -1) and labels is None:
-        _in_range(request.row, len(rows))
+        in_range(request.row, len(rows))
     if len(rows) == 1:
         return rows
     if labels is not None and len({str(label) for label in labels}) > 1:

@@ -48,7 +48,13 @@ def decoded(content):
         If it is not text.
     """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise NoSpectrumError(
+                f"is text in UTF-16 that is damaged ({error.reason}): copy it again, or save it "
+                f"in UTF-8."
+            ) from error
     if b"\x00" in content[:4096]:
         raise NoSpectrumError(
             f"is neither FITS nor text: it begins with {content[:12]!r}. Convert it to FITS, or "
@@ -148,12 +154,18 @@ def _votables(text, request):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
-        file = votable.parse(io.BytesIO(text.encode("utf-8")), verify="ignore")
-        tables = [table.to_table(use_names_over_ids=True) for table in file.iter_tables()]
+        try:
+            file = votable.parse(io.BytesIO(text.encode("utf-8")), verify="ignore")
+            tables = [table.to_table(use_names_over_ids=True) for table in file.iter_tables()]
+        except Exception as error:  # astropy raises many types
+            raise NoSpectrumError(
+                f"is a VOTable that cannot be read ({type(error).__name__}: {error}): it is "
+                f"damaged or cut short; copy it again."
+            ) from error
     gaia = {"origin": "gaia"} if "gaia" in text.lower() else {}
     tables = [table for table in tables if len(table)]
     if not tables:
-        raise NoSpectrumError("holds a VOTable without rows.")
+        raise NoSpectrumError("holds a VOTable without rows: copy it again.")
     number = request.hdu if isinstance(request.hdu, int) else None
     if number is not None and not -len(tables) <= number < len(tables):
         raise NoSpectrumError(f"holds {len(tables)} tables: pass hdu=0 to {len(tables) - 1}.")
@@ -203,8 +215,8 @@ def _all_named(lines):
     title = lines[0]
     if re.match(r"(\"\"|'')?[,;\t]", title):
         return "index" + title.lstrip("\"'")
-    if re.search(r"[,;]\s*$", title):
-        return f"{title.rstrip()}unnamed"
+    if re.search(r"[,;]\s*$|[^\s]+\t.*\t *$|^[^|].*\| *$", title):
+        return f"{title.rstrip(' ')}unnamed"
     data = next((line for line in lines[1:] if line.strip()), "")
     if not re.search(r"[,;|\t]", title) and len(split_line(data)) == len(split_line(title)) + 1:
         return f"index {title}"
@@ -289,7 +301,8 @@ def _part(table, header=None):
     arrays = []
     for i, name in enumerate(table.colnames):
         column = table[name]
-        if np.ma.isMaskedArray(column) and column.mask.all():
+        is_empty = np.ma.isMaskedArray(column) and column.mask.all()
+        if is_empty and re.fullmatch(r"unnamed|col\d+", str(name)):
             continue  # behind a separator at the end of each line
         values = _plain(column)
         unit = None if getattr(column, "unit", None) is None else str(column.unit)

@@ -237,7 +237,10 @@ def check_plausible(wavelength, values, unit, request):
     """
     good = np.isfinite(values)
     if not good.any():
-        raise NoSpectrumError("has no wavelengths: all are zero, negative or NaN.")
+        raise NoSpectrumError(
+            "has no wavelengths: all are zero, negative or NaN. Pass wavelength= with the array "
+            "that holds them."
+        )
     low, high = float(wavelength[good].min()), float(wavelength[good].max())
     is_ultraviolet = high < _LYMAN_LIMIT and request.wavelength_unit is None
     if low >= LOWEST and high <= HIGHEST and not is_ultraviolet:

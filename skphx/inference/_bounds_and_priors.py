@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS, KINEMATIC_UNITS, PARAMETER_UNITS
 from skphx._input_parameters import plain_parameters
-from skphx._plain import plain_numbers, refuse_text
+from skphx._plain import float_array, plain_numbers
 
 # What to do about masked bounds and priors.
 _ABSENT = "NaN stands for no value"
@@ -115,7 +115,7 @@ def priors_around(
 def _check_values(values, parameter_names, argument):
     """Return an array of one row for each spectrum and one column for each parameter."""
     values = plain_parameters(values, parameter_names, argument)
-    values = np.asarray(values, dtype=np.float64)
+    values = float_array(values, argument)
     if values.ndim != 2 or values.shape[1] != len(parameter_names):
         raise ValueError(
             f"{argument} must have shape (n_spectra, {len(parameter_names)}) for parameter_names="
@@ -196,7 +196,7 @@ def _bounds_array(bounds, n_spectra, parameter_names):
                 f"{tuple(parameter_names)}; write infer(stars, {kinematic[0]}=(low, high))."
             )
         return _by_name(bounds, n_spectra, parameter_names, "bounds", "(low, high)")
-    array = np.asarray(plain_numbers(bounds, "bounds", remedy=_ABSENT), dtype=np.float64)
+    array = float_array(plain_numbers(bounds, "bounds", remedy=_ABSENT), "bounds")
     shape = (len(parameter_names), 2)
     if array.shape not in (shape, (n_spectra, *shape)):
         raise ValueError(
@@ -235,11 +235,14 @@ def _by_name(pairs, n_spectra, names, argument, meaning):
     resolved = np.full((n_spectra, len(names), 2), np.nan)
     for name, pair in pairs.items():
         if name not in names:
-            raise ValueError(f"{argument} names {name!r}, but the parameters are {names}.")
+            raise ValueError(
+                f"{argument} names {name!r}, but the parameters are {names}: use one of them."
+            )
         if not hasattr(pair, "__iter__") or len(pair) != 2:
             raise ValueError(f"{argument}[{name!r}] must be {meaning}, got {pair!r}.")
         for place, values in enumerate(pair):
             values = np.nan if values is None else _without_unit(values, name, argument)
+            values = float_array(values, f"{argument}[{name!r}]")
             if np.shape(values) not in ((), (n_spectra,)):
                 raise ValueError(
                     f"{argument}[{name!r}] must hold numbers or arrays of shape ({n_spectra},), "
@@ -251,7 +254,6 @@ def _by_name(pairs, n_spectra, names, argument, meaning):
 
 def _without_unit(values, name, argument):
     """Return the values of a Quantity in the unit of the parameter, and others as they are."""
-    refuse_text(values, f"{argument}[{name!r}]")
     if not hasattr(values, "unit"):
         return values
     from astropy.units import UnitConversionError
@@ -337,7 +339,7 @@ def resolve_priors(priors, n_spectra, parameter_names):
         priors = _by_name(
             priors, n_spectra, parameter_names, "priors", "(mean, standard deviation)"
         )
-    priors = np.asarray(plain_numbers(priors, "priors", remedy=_ABSENT), dtype=np.float64)
+    priors = float_array(plain_numbers(priors, "priors", remedy=_ABSENT), "priors")
     shape = (len(parameter_names), 2)
     if priors.shape not in (shape, (n_spectra, *shape)):
         raise ValueError(

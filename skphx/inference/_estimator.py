@@ -480,6 +480,8 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", int, min_val=0)
+        if isinstance(n_samples, bool):
+            raise TypeError(f"n_samples must be a number of samples, not {n_samples}.")
         used_model = self._combine(
             observation_model,
             velocity=velocity,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS, check_medium
-from skphx._plain import refuse_text
+from skphx._plain import float_array
 from skphx.observing._forward_model import ForwardModel
 from skphx.observing._medium import to_medium
 from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike, as_segments
@@ -90,8 +90,7 @@ class ObservationModel:
             object.__setattr__(self, name, value)
             if name == "resolution" and (value is None or callable(value)):
                 continue
-            refuse_text(value, name)
-            pair = np.asarray(value, dtype=np.float64)
+            pair = float_array(value, name)
             if pair.shape not in ((), (2,)) or not np.isfinite(pair).all():
                 raise ValueError(
                     f"{name} must be a number, to hold it, or (low, high), to fit it, got "
@@ -110,6 +109,9 @@ class ObservationModel:
             if name == "resolution" and not pair.min() > 0:
                 raise ValueError(f"resolution must be positive, λ/FWHM, got {value!r}.")
         check_medium(self.medium)
+        limb_darkening = float_array(self.limb_darkening, "limb_darkening")
+        if limb_darkening.shape != () or not 0.0 <= limb_darkening <= 1.0:
+            raise ValueError(f"limb_darkening must be from 0 to 1, got {self.limb_darkening!r}.")
         degree = self.continuum_degree
         if isinstance(degree, str) and degree == "default":
             return

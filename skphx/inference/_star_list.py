@@ -45,8 +45,11 @@ def _is_star(value):
     """Whether an element of a mapping can be a star, and is not an array of numbers."""
     if isinstance(value, list | tuple):
         return len(value) > 0 and all(map(_is_star, value))
-    return isinstance(value, ObservedSpectrum) or any(
-        hasattr(value, name) for name in ("keys", "columns", "spectral_axis")
+    is_structured = bool(getattr(getattr(value, "dtype", None), "names", None))
+    return (
+        isinstance(value, ObservedSpectrum)
+        or is_structured
+        or any(hasattr(value, name) for name in ("keys", "columns", "spectral_axis"))
     )
 
 

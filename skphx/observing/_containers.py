@@ -160,7 +160,8 @@ def fields_of(star: Any) -> dict[str, Any]:
         if name not in given:
             raise ValueError(
                 f"the star has no {name}; it is a mapping or a table with wavelength (Å) and "
-                f"flux, got {', '.join(map(repr, names)) or 'an empty one'}."
+                f"flux, got {', '.join(map(repr, names)) or 'an empty one'}; give the {name} of "
+                f"each pixel."
             )
     _move_uncertainty(given)
     _apply_units(given, star["units"] if "units" in names else None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from skphx._domain import check_medium, check_wavelength
+from skphx._plain import float_array
 from skphx.observing._containers import (
     FIELDS,
     SpectrumObject,
@@ -156,17 +158,13 @@ class ObservedSpectrum:
         self.medium = shared_value("medium", medium)
         check_medium(self.medium)
         self.velocity = shared_value("velocity", speed_in_km_per_s("velocity", velocity))
-        if not abs(self.velocity) < 1e5:
+        if not isinstance(self.velocity, Real) or not abs(self.velocity) < 1e5:
             raise ValueError(f"velocity must be in km/s, got {self.velocity!r}.")
         self.resolution = self._resolution_of(resolution, in_order)
-        self.line_spread = None if line_spread is None else sparse.csr_array(line_spread)
-        if self.line_spread is None:
+        self.line_spread = None
+        if line_spread is None:
             return
-        if self.line_spread.shape != (n_pixels, n_pixels):
-            raise ValueError(
-                f"line_spread must have shape ({n_pixels}, {n_pixels}), a row and a column for "
-                f"each pixel, got {self.line_spread.shape}."
-            )
+        self.line_spread = _line_spread_of(line_spread, n_pixels)
         if in_order.step == -1:
             self.line_spread = self.line_spread[::-1][:, ::-1]
 
@@ -274,6 +272,21 @@ StarLike: TypeAlias = (
     "ObservedSpectrum | Mapping[str, Any] | SpectrumObject | TableObject | np.ndarray | np.void"
     " | Sequence[StarLike]"
 )
+
+
+def _line_spread_of(given, n_pixels):
+    """Return a line-spread matrix as a sparse array."""
+    if not sparse.issparse(given):
+        given = float_array(given, "line_spread")
+    if given.shape != (n_pixels, n_pixels):
+        raise ValueError(
+            f"line_spread must have shape ({n_pixels}, {n_pixels}), a row and a column for each "
+            f"pixel, got {given.shape}."
+        )
+    matrix = sparse.csr_array(given)
+    if matrix.dtype.kind not in "fiub" or not np.isfinite(matrix.data).all():
+        raise ValueError("line_spread must hold finite numbers; each row should add up to one.")
+    return matrix
 
 
 def _per_pixel(name, array, n_pixels):

@@ -1,0 +1,1 @@
+"""Inputs that went wrong on purpose, and what a right answer to each of them is."""
