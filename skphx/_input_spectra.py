@@ -124,7 +124,7 @@ def validate_spectra(
 
 
 def plain_flux(X: Any, *, name: str = "X") -> Any:
-    """Return spectra without masks and units, which NumPy would drop without a word.
+    """Return spectra without masks and units, which NumPy would drop silently.
 
     Parameters
     ----------

@@ -237,6 +237,9 @@ def _plain(value, name):
         return os.fspath(value)
     if isinstance(value, Memory):
         return None if value.location is None else os.fspath(value.location)
+    if isinstance(value, dict):  # bounds by name
+        plain = {key: _plain(one, key) for key, one in value.items()}
+        return value if all(plain[key] is value[key] for key in value) else plain
     if unit_of(value) is not None:
         return _without_unit(value, name)
     if isinstance(value, np.ma.MaskedArray):

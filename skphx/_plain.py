@@ -1,6 +1,6 @@
 """Plain numbers of what users pass: Quantities, masked arrays, tables with named columns.
 
-NumPy converts Quantities, masked arrays and tables to arrays without a word, and drops units,
+NumPy converts Quantities, masked arrays and tables to arrays silently, and drops units,
 masks and names of columns. Here units are converted, or refused; masks are refused; and columns
 are found by their names.
 """

@@ -348,3 +348,28 @@ def test_the_errors_of_a_real_star_do_not_jump(real_estimator, shared_data):
     assert len({"bad_fit" in result.flags for result in results}) == 2
     errors = np.array([result.errors[:3] for result in results])
     np.testing.assert_allclose(errors, errors[0] * np.ones_like(errors), rtol=0.02)
+
+
+def test_stars_on_the_same_pixels_with_other_masks_are_stars(estimator, grid, flux):
+    star = star_of(grid, flux, noise_of(len(flux)) / 100, 0.01)
+    part = np.arange(len(star["flux"])) < 1200
+    results = estimator.infer([star | {"mask": part}, star | {"mask": part[::-1]}], **RANGES)
+    assert results.shape == (2,)
+
+
+def test_masked_bounds_by_name_are_refused(estimator, grid, flux):
+    star = star_of(grid, flux, noise_of(len(flux)) / 100, 0.01)
+    masked = np.ma.masked_array([5100.0, 5300.0], [False, True])
+    with pytest.raises(ValueError, match=r"bounds\['teff'\] must hold numbers .* masked"):
+        estimator.infer([star, star], bounds={"teff": (masked, 5600.0)}, **RANGES)
+
+
+def test_samples_and_errors_give_a_conflicting_prior_the_same_weight(estimator, grid, flux):
+    pytest.importorskip("emcee")
+    star = star_of(grid, flux, wrong_in_lines(flux) + noise_of(len(flux)) / 1000, 0.001)
+    alone = estimator.infer(star, **RANGES)
+    prior = {"logg": (alone.parameters[1] - 2 * alone.errors[1], alone.errors[1])}
+    found = estimator.infer(star, priors=prior, n_samples=2000, **RANGES)
+    np.testing.assert_allclose(found.samples.std(axis=0), found.errors, rtol=0.35)
+    away = found.samples.mean(axis=0) - found.parameters
+    assert (np.abs(away) < 0.7 * found.errors).all()

@@ -337,7 +337,7 @@ class TestStars:
         # With a list in it, the list is one of stars.
         assert len(estimator.infer([[parts[0]], parts[1]])) == 2
 
-    def test_every_pair_counts_and_only_good_pixels(self, estimator, grid, stars):
+    def test_every_pair_counts(self, estimator, grid, stars):
         def part(low, high):
             inside = (grid.wavelength >= low) & (grid.wavelength <= high)
             return {
@@ -352,13 +352,8 @@ class TestStars:
         assert len(estimator.infer(chain)) == 4
         with pytest.raises(ValueError, match="spectra 0 and 4 of this list"):
             estimator.infer([*chain, part(8509, 8519)])
-        # The same pixels, but for the masks.
-        blue, red = (
-            {**whole, "mask": sign * (whole["wavelength"] - 8510) > 0} for sign in (1, -1)
-        )
-        with pytest.raises(ValueError, match="spectra 0 and 1 of this list hardly overlap"):
-            estimator.infer([blue, red])
-        assert len(estimator.infer([[blue, red]]).model[0]) == 2
+        # With names, lists of segments are stars, too.
+        assert len(estimator.infer({"a": [part(8501, 8509)], "b": [part(8511, 8519)]})) == 2
 
     def test_an_error_names_its_star(self, estimator, stars):
         wrong = {**stars[1], "sigma": 0.003 * np.ones(7)}

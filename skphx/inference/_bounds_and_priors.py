@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skphx._domain import KINEMATIC_PARAMETERS, KINEMATIC_UNITS, PARAMETER_UNITS
 from skphx._input_parameters import plain_parameters
-from skphx._plain import float_array, plain_numbers
+from skphx._plain import as_quantity, float_array, plain_numbers, refuse_masked, unit_of
 
 # What to do about masked bounds and priors.
 _ABSENT = "NaN stands for no value"
@@ -253,10 +253,13 @@ def _by_name(pairs, n_spectra, names, argument, meaning):
 
 
 def _without_unit(values, name, argument):
-    """Return the values of a Quantity in the unit of the parameter, and others as they are."""
-    if not hasattr(values, "unit"):
+    """Return Quantities in the unit of the parameter, and other values as they are."""
+    refuse_masked(values, f"{argument}[{name!r}]", remedy=_ABSENT)
+    if unit_of(values) is None:
         return values
     from astropy.units import UnitConversionError
+
+    values = as_quantity(values, f"{argument}[{name!r}]")
 
     expected = {**PARAMETER_UNITS, **KINEMATIC_UNITS}.get(name, "")
     # A standard deviation of log g is in dex alone.

@@ -33,7 +33,7 @@ _AT_BOUND = 1e-6
 # A star is outside the grid if spectra beyond an edge explain more than this part of the misfit.
 # Of real stars inside a grid the largest part is 0.3, of those outside the least is 0.6.
 _BEYOND_EXPLAINS = 0.45
-# Part of the good pixels that the model may leave uncovered without a flag.
+# Part of the good pixels within the model's wavelengths that may be left out without a flag.
 _MOST_UNCOVERED = 0.1
 
 
@@ -57,17 +57,20 @@ def make_results(likelihood, end, rows, boxes, scales, pixels, *, error, uncover
     error : InterpolationError or None
         Interpolation-error model, on the emulator's wavelengths.
     uncovered : ndarray of shape (n_spectra,)
-        Part of the good pixels that the model does not cover.
+        Part of the good pixels within the model's wavelengths that are left out.
     n_shared : int
         Number of spectra emulated for all stars together.
 
     Returns
     -------
-    list of InferenceResult
+    results : list of InferenceResult
         One for each spectrum.
+    factors : list of float
+        Factors of the variances of the flux that their errors have.
     """
     columns = likelihood.columns
-    results = []
+    results: list[InferenceResult] = []
+    used: list[float] = []
     for start in range(0, len(rows), likelihood.block):
         part = slice(start, start + likelihood.block)
         block, points = rows[part], end.points[part]
@@ -91,6 +94,7 @@ def make_results(likelihood, end, rows, boxes, scales, pixels, *, error, uncover
         ]
         curvature = curvature_of_chi2(likelihood, block, jacobian)
         factors = np.array([fit.scale for fit in fits])
+        used.extend(factors)
         inverse, _ = inverted(curvature, widths, factors)
         from_emulator = emulator_covariance(
             likelihood,
@@ -143,7 +147,7 @@ def make_results(likelihood, end, rows, boxes, scales, pixels, *, error, uncover
                     log_evidence=evidence,
                 )
             )
-    return results
+    return results, used
 
 
 class _Fit:
@@ -181,9 +185,7 @@ class _Fit:
         self.varied = np.flatnonzero(self.width > 0)
         slices = likelihood.forward.segment_slices
         self.used = [self.good[where].any() for where in slices]
-        self.freedom = degrees_of_freedom(likelihood, self.good, self.width)
-        n_terms = 0 if likelihood.degree is None else likelihood.degree + 1
-        self.n_free = len(self.varied) + n_terms * sum(self.used)
+        self.n_free, self.freedom = degrees_of_freedom(likelihood, self.good, self.width)
         self.reduced = self.chi2 / self.freedom
         self._continuum_chi2 = continuum_chi2
         scaled = self.residual * np.sqrt(likelihood.weights[row])

@@ -195,7 +195,7 @@ class _GroupFit:
                 self.pixels,
                 self.error,
             )
-            results = make_results(
+            results, scales = make_results(
                 likelihood,
                 end,
                 rows,
@@ -209,8 +209,8 @@ class _GroupFit:
             if sampler is None:
                 return results
             return [
-                sampler(likelihood, row, internal[row], result)
-                for row, result in zip(rows, results, strict=True)
+                sampler(likelihood, row, internal[row], result, scale)
+                for row, result, scale in zip(rows, results, scales, strict=True)
             ]
 
         n_blocks = min(effective_n_jobs(n_jobs), len(boxes))

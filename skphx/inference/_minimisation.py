@@ -139,7 +139,7 @@ def variance_scales(likelihood, rows, points, widths, pixels):
         for place, row in enumerate(rows[part]):
             scaled = (likelihood.flux[row] - model[place]) * np.sqrt(likelihood.weights[row])
             good = pixels.good[row]
-            freedom = degrees_of_freedom(likelihood, good, widths[start + place])
+            _, freedom = degrees_of_freedom(likelihood, good, widths[start + place])
             scales[start + place] = variance_scale(
                 scaled, good, slices, freedom, bool(pixels.sigma_known[row])
             )
@@ -147,7 +147,7 @@ def variance_scales(likelihood, rows, points, widths, pixels):
 
 
 def degrees_of_freedom(likelihood, good, widths):
-    """Return the number of good pixels less that of fitted numbers, continua included; 1 or more.
+    """Return how many numbers are fitted, continua included, and how many pixels are left.
 
     Parameters
     ----------
@@ -160,14 +160,14 @@ def degrees_of_freedom(likelihood, good, widths):
 
     Returns
     -------
-    int
-        Degrees of freedom.
+    n_free, freedom : int
+        Number of fitted numbers; good pixels less these, 1 or more.
     """
     n_terms = 0 if likelihood.degree is None else likelihood.degree + 1
     # A segment without any good pixel has no continuum.
     n_used = sum(good[where].any() for where in likelihood.forward.segment_slices)
-    n_free = int((widths > 0).sum()) + n_terms * n_used
-    return max(int(good.sum()) - n_free, 1)
+    n_free = int((widths > 0).sum() + n_terms * n_used)
+    return n_free, max(int(good.sum()) - n_free, 1)
 
 
 def _best_ends(likelihood, rows, boxes, starts, pixels, tolerance, evaluate=None):

@@ -19,8 +19,9 @@ FLAGS: dict[str, str] = {
     "at_bound": "a parameter is at a bound, and the true value may be beyond it; widen the bound, "
     "or use the value as a limit",
     "bad_fit": "the model does not describe the spectrum: chi² is too high, or, without errors, "
-    "residuals are larger in the lines than between them, or most of the spectrum stays "
-    "unexplained; the parameters may be wrong by more than their errors",
+    "residuals are larger in the lines than between them, or most of what is not noise stays "
+    "unexplained; or the continuum is negative; the parameters may be wrong by more than their "
+    "errors",
     "featureless": "the continuum alone describes the spectrum as well, so the parameters are not "
     "determined; errors are those of the search box",
     "outside_grid": "the best model is at an edge of the grid, and models beyond it would "
@@ -59,8 +60,8 @@ class InferenceResult:
         Best values; velocities in km/s.
     covariance : ndarray of shape (n_parameters, n_parameters)
         Covariance of the posterior at its maximum: pixel noise, marginalised over the
-        continuum, plus the emulator's own error. It is increased where chi² is too high, and 0
-        for parameters that were held.
+        continuum, times a factor that the size and the correlation of the residuals give, plus
+        the emulator's own error. It is 0 for parameters that were held.
     emulator_covariance : ndarray of shape (n_parameters, n_parameters)
         The part of `covariance` that is due to the emulator's own error.
     chi2 : float
@@ -88,7 +89,8 @@ class InferenceResult:
         is the number of degrees of freedom.
     log_evidence : float
         Natural logarithm of the evidence in Laplace's approximation, up to a constant of the
-        data; NaN without errors. Compare it between emulators of one star.
+        data, with errors of the flux as they were given; NaN without errors. Compare it between
+        emulators that describe one star well: of a bad fit it says little.
     samples : ndarray of shape (n_samples, n_parameters) or None
         Samples of the posterior; None if ``n_samples=0``.
     name : str or None

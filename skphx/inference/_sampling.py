@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skphx.inference._likelihood import to_internal, to_natural
-from skphx.inference._misfit import variance_scale
 
 # Steps before the first sample. They are few because walkers start in the Gaussian
 # approximation of the posterior.
@@ -38,7 +37,7 @@ class PosteriorSampler:
     n_samples: int
     random_state: int = 0
 
-    def __call__(self, likelihood, row, box, result):
+    def __call__(self, likelihood, row, box, result, scale):
         """Return a result with samples.
 
         Parameters
@@ -51,6 +50,8 @@ class PosteriorSampler:
             Search box, with squares.
         result : InferenceResult
             Result of the minimisation.
+        scale : float
+            Factor of the variances of the flux that its errors have.
 
         Returns
         -------
@@ -76,7 +77,6 @@ class PosteriorSampler:
             return replace(result, samples=samples)
         low, high = natural_box[varied].T
         random = np.random.RandomState(self.random_state)
-        scale = _scale(likelihood, row, result)
 
         def log_probability(values):
             inside = ((values >= low) & (values <= high)).all(axis=1)
@@ -123,12 +123,3 @@ def _points(likelihood, box, parameters, varied, values):
     points = np.tile(natural, (len(values), 1))
     points[:, likelihood.columns[varied]] = values
     return to_internal(points, likelihood.n_stellar)
-
-
-def _scale(likelihood, row, result):
-    """Return the factor of the variances in the weights that the residuals ask for."""
-    residual = np.concatenate(result.residual)
-    scaled = np.nan_to_num(residual * np.sqrt(likelihood.weights[row]))
-    slices = likelihood.forward.segment_slices
-    freedom = max(result.n_pixels - result.n_free, 1)
-    return variance_scale(scaled, np.isfinite(residual), slices, freedom, result.sigma_known)

@@ -102,16 +102,12 @@ def check_flat_list(stars, segmented):
     """
     if len(stars) < 2 or any(isinstance(star, list | tuple) for star in stars):
         return
-    ranges = [_range_of(segments) for segments in segmented]
-    known = np.array([number for number, limits in enumerate(ranges) if limits is not None])
-    if len(known) < 2:
-        return
-    low, high = np.array([ranges[number] for number in known]).T
+    low, high = np.array([_range_of(segments) for segments in segmented]).T
     # If all have this much in common, each two of them have.
     if high.min() - low.max() >= _LEAST_OVERLAP * (high - low).max():
         return
     _, first = np.unique(np.column_stack([low, high]), axis=0, return_index=True)
-    low, high, known = low[first], high[first], known[first]
+    low, high, known = low[first], high[first], first
     for row in range(len(known) - 1):
         others = slice(row + 1, None)
         shared = np.minimum(high[row], high[others]) - np.maximum(low[row], low[others])
@@ -124,13 +120,14 @@ def check_flat_list(stars, segmented):
             raise ValueError(
                 f"a list is a list of stars, but spectra {numbers} of this list hardly overlap "
                 f"({limits}), as segments of one star do. Write infer([[blue, red]]) for one "
-                f"star of two segments, or infer([[blue], [red]]) for two stars."
+                f"star of two segments, or infer([[blue], [red]]) for two stars; with names, "
+                f"infer({{'HD 1': [blue], 'HD 2': [red]}})."
             )
 
 
 def _range_of(segments):
-    """Return the lowest and highest wavelength of good pixels in Å, or None without any."""
-    good = [segment.wavelength[segment.good] for segment in segments if segment.good.any()]
-    if not good:
-        return None
-    return min(one[0] for one in good), max(one[-1] for one in good)
+    """Return the lowest and the highest wavelength in Å, of masked pixels, too."""
+    return (
+        min(segment.wavelength[0] for segment in segments),
+        max(segment.wavelength[-1] for segment in segments),
+    )
