@@ -72,7 +72,7 @@ def test_the_user_chooses_other_arrays(path):
     write(path, table(WAVE=WAVELENGTH, FLUX=2 * FLUX, ERR=SIGMA, OTHER=FLUX, WEIGHT=SIGMA**-2))
     with pytest.warns(UserWarning, match="column 'FLUX', column 'ERR', which are not used"):
         check(load_spectrum(path, flux="other", ivar="WEIGHT", **SAID))
-    with pytest.raises(ValueError, match="no columns of wavelength and flux, only"):
+    with pytest.raises(ValueError, match="has no column 'absent' for flux=, only"):
         load_spectrum(path, flux="absent", **SAID)
 
 
