@@ -88,7 +88,32 @@ def test_bytes_behind_the_last_extension_are_named(path):
         check(load_spectrum(path, medium="air"))
 
 
+def test_a_fits_file_without_its_beginning_is_no_text(path):
+    content = pixels(path).read_bytes()
+    path.write_bytes(b" " * 80 + content[80:])
+    with pytest.raises(ValueError, match=r"star.fits is damaged FITS: .* Copy it again"):
+        load_spectrum(path, **SAID)
+    path.write_bytes(b"1 2\n" * 3000 + b"\0\1\2")
+    with pytest.raises(ValueError, match=r"star.fits is neither FITS nor text: .* Copy it again"):
+        load_spectrum(path, **SAID)
+
+
 # Names of columns
+
+
+def test_a_column_that_the_user_names_and_the_table_lacks(path):
+    message = r"has no column 'sig' for sigma=, only .*'error'.*: pass one of them"
+    with pytest.raises(ValueError, match=message):
+        load_spectrum(pixels(path), sigma="sig", medium="air")
+
+
+@pytest.mark.parametrize("format", ["fits", "ascii.ecsv"])
+def test_what_is_not_used_is_named_for_one_of_several_stars(tmp_path, format):
+    two = {name: np.tile(array, 2) for name, array in (("wave", WAVELENGTH), ("flux", FLUX))}
+    two |= {"my_errors": np.tile(SIGMA, 2), "source_id": np.repeat([1, 2], N)}
+    Table(two).write(tmp_path / "stars", format=format)
+    with pytest.warns(UserWarning, match="also holds column 'my_errors'"):
+        check(load_spectrum(tmp_path / "stars", row=1, **SAID), sigma=None)
 
 
 def test_a_column_name_twice_in_a_fits_table(path):

@@ -242,6 +242,7 @@ def unknown_name(rng, sheet):
     if column.role == "decoy":
         return False
     column.name = str(rng.choice(_UNKNOWN))
+    sheet.case.may_refuse = sheet.case.may_refuse or column.role in sheet.case.call
     _forget(sheet, column, f"{column.role} called {column.name}")
     return True
 

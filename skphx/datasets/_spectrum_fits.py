@@ -126,7 +126,7 @@ def read_fits(hdus, request):
     convention = convention_of(merged)
     for part, one in zip(chosen, found, strict=True):
         where = f" of {part.where}" if len(chosen) > 1 else ""
-        left = unused(part, one["roles"], convention.silent)
+        left = unused(one["part"], one["roles"], convention.silent)
         request.unused.extend(f"column {name!r}{where}" for name in left)
     numbers = [part.number for part in chosen]
     request.unused.extend(_other_hdus(hdus, numbers, convention, request))
@@ -319,7 +319,7 @@ def _joined(found, parts):
             f"has wavelengths in {' and '.join(sorted(map(str, media)))}: pass hdu= with the "
             f"number of one of {', '.join(part.where for part in parts)}."
         )
-    star = {key: value for key, value in found[0].items() if key != "roles"}
+    star = {key: value for key, value in found[0].items() if key not in ("part", "roles")}
     return star | {"rows": [row for one in found for row in one["rows"]]}
 
 
@@ -355,7 +355,7 @@ def _read_images(hdus, part, tables, request):
     part.header = flux.header
     convention = convention_of(flux.header)
     star = read_part(part, request, convention)
-    roles = star.pop("roles")
+    roles, _ = star.pop("roles"), star.pop("part")
     numbers = [array.number for array in roles.values()]
     if part.arrays and part.arrays[0].header is flux.header and len(hdus) == 1:
         left = unused(part, roles, convention.silent)

@@ -28,7 +28,8 @@ def read_part(part, request, convention):
     Returns
     -------
     dict
-        ``rows``, a list of Row; ``roles``; ``medium``, ``frame`` and ``unit``.
+        ``rows``, a list of Row; ``part``, that of the star; ``roles``; ``medium``, ``frame`` and
+        ``unit``.
 
     Raises
     ------
@@ -65,6 +66,7 @@ def read_part(part, request, convention):
         rows = split_orders(rows[0])
     return {
         "rows": one_star(rows, stars, request),
+        "part": part,
         "roles": roles,
         "medium": medium or convention.medium,
         "frame": said.frame or convention.frame,

@@ -55,9 +55,10 @@ def decoded(content):
                 f"is text in UTF-16 that is damaged ({error.reason}): copy it again, or save it "
                 f"in UTF-8."
             ) from error
-    if b"\x00" in content[:4096]:
+    if b"\x00" in content:
+        what = "damaged FITS" if b"BITPIX  =" in content[:400] else "neither FITS nor text"
         raise NoSpectrumError(
-            f"is neither FITS nor text: it begins with {content[:12]!r}. Convert it to FITS, or "
+            f"is {what}: it begins with {content[:12]!r}. Copy it again, or convert it to FITS or "
             f"to text with columns wavelength, flux and error."
         )
     try:
@@ -106,7 +107,7 @@ def read_text(text, request):
     said = not part.named and _name_columns(part, request)
     convention = convention_of({})
     star = read_part(part, request, convention)
-    roles = star.pop("roles")
+    part, roles = star.pop("part"), star.pop("roles")
     left = [] if said else unused(part, roles)
     if part.named:
         request.unused.extend(f"column {name!r}" for name in left)
