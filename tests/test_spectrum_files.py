@@ -242,6 +242,29 @@ def test_wavelengths_of_no_star(tmp_path, values, unit, likely):
         load_spectrum(path, medium="air", wavelength_unit="Angstrom")
 
 
+@pytest.mark.parametrize("value", [1e9, 1.0])
+@pytest.mark.parametrize("where", [slice(50, 51), slice(0, 40), slice(60, None)])
+def test_a_few_wavelengths_of_no_star_are_masked(tmp_path, value, where):
+    wavelength = WAVELENGTH.copy()
+    wavelength[where] = value
+    n_bad = int((wavelength == value).sum())
+    Table({"wave": wavelength, "flux": FLUX, "err": SIGMA}).write(tmp_path / "star.csv")
+    with pytest.warns(UserWarning, match=f"has {n_bad} of {N} wavelengths outside 500 to 600000"):
+        star = load_spectrum(tmp_path / "star.csv", **SAID)
+    assert star.mask.sum() == n_bad
+    np.testing.assert_array_equal(star.wavelength[~star.mask], WAVELENGTH[wavelength != value])
+    np.testing.assert_array_equal(star.flux[~star.mask], FLUX[wavelength != value])
+
+
+@pytest.mark.parametrize(
+    "values", [np.linspace(300.0, 1000.0, 701), np.arange(2000), np.geomspace(4e5, 7e5, 300)]
+)
+def test_axes_that_go_on_beyond_the_limits_are_in_another_unit(tmp_path, values):
+    Table({"wave": values, "flux": np.ones(len(values))}).write(tmp_path / "star.csv")
+    with pytest.raises(ValueError, match="spectra of stars are between 500 and 600000 Å"):
+        load_spectrum(tmp_path / "star.csv", **SAID)
+
+
 @pytest.mark.parametrize("unit", ["A", "ANGSTROMS", "Ang", "0.1nm", "Å"])
 def test_units_of_wavelength_as_files_write_them(path, unit):
     hdu = table(wave=WAVELENGTH, flux=FLUX)
