@@ -1,5 +1,9 @@
 """Files of observed spectra: what is flux, error and mask is known, or said, and never guessed."""
 
+import bz2
+import gzip
+import lzma
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -18,6 +22,7 @@ from observed_star import (
     write,
 )
 
+from skphx._paths import whole_file
 from skphx.datasets import load_spectrum
 from skphx.observing import ObservedSpectrum, vacuum_to_air
 
@@ -647,3 +652,24 @@ def test_padded_orders_go_straight_into_a_fit(path):
     star = load_spectrum(path, medium=grid.medium, wavelength_unit="Angstrom")
     result = estimator.infer(star)
     assert (np.abs(result.parameters - grid.parameters[7]) < [60.0, 0.15, 0.1]).all()
+
+
+# Files that are damaged, empty or no text
+
+
+@pytest.mark.parametrize("damage", ["end", "start", "cut"])
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+def test_damaged_compressed_files(tmp_path, module, damage):
+    lines = [f"{8500 + i / 10:.1f} {1 + i % 7 / 100:.2f}" for i in range(3000)]
+    content = bytearray(module.compress("\n".join(lines).encode()))
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    else:  # zlib.error of gzip where the codes are damaged, a wrong checksum at the end
+        where = slice(20, 60) if damage == "start" else slice(-40, -12)
+        content[where] = b"\x55" * len(content[where])
+    path = tmp_path / "star.dat"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"star\.dat is compressed with .* cut short: copy it"):
+        load_spectrum(path, **SAID)
+    with pytest.raises(ValueError, match=r"star\.dat cannot be read: it is compressed, and damag"):
+        whole_file(path)
