@@ -111,7 +111,11 @@ def explain_damage(name: str = "it") -> Iterator[None]:
     """Turn the errors of damaged compressed files into a ValueError that says so."""
     try:
         yield
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        # OSError is also raised for files that cannot be opened, and by astropy.
+        is_bzip2 = str(error) == "Invalid data stream"
+        if isinstance(error, OSError) and not (is_bzip2 or isinstance(error, gzip.BadGzipFile)):
+            raise
         raise ValueError(f"{name} is compressed, and damaged or cut short ({error})") from error
 
 

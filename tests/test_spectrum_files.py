@@ -1,5 +1,9 @@
 """Files of observed spectra: what is flux, error and mask is known, or said, and never guessed."""
 
+import bz2
+import gzip
+import lzma
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -18,6 +22,7 @@ from observed_star import (
     write,
 )
 
+from skphx._paths import whole_file
 from skphx.datasets import load_spectrum
 from skphx.observing import ObservedSpectrum, vacuum_to_air
 
@@ -240,6 +245,29 @@ def test_wavelengths_of_no_star(tmp_path, values, unit, likely):
     Table({"wave": np.arange(N), "flux": FLUX}).write(path, overwrite=True)
     with pytest.raises(ValueError, match="Pass wavelength_unit, or the array of wavelengths"):
         load_spectrum(path, medium="air", wavelength_unit="Angstrom")
+
+
+@pytest.mark.parametrize("value", [1e9, 1.0])
+@pytest.mark.parametrize("where", [slice(50, 51), slice(0, 40), slice(60, None)])
+def test_a_few_wavelengths_of_no_star_are_masked(tmp_path, value, where):
+    wavelength = WAVELENGTH.copy()
+    wavelength[where] = value
+    n_bad = int((wavelength == value).sum())
+    Table({"wave": wavelength, "flux": FLUX, "err": SIGMA}).write(tmp_path / "star.csv")
+    with pytest.warns(UserWarning, match=f"has {n_bad} of {N} wavelengths outside 500 to 600000"):
+        star = load_spectrum(tmp_path / "star.csv", **SAID)
+    assert star.mask.sum() == n_bad
+    np.testing.assert_array_equal(star.wavelength[~star.mask], WAVELENGTH[wavelength != value])
+    np.testing.assert_array_equal(star.flux[~star.mask], FLUX[wavelength != value])
+
+
+@pytest.mark.parametrize(
+    "values", [np.linspace(300.0, 1000.0, 701), np.arange(2000), np.geomspace(4e5, 7e5, 300)]
+)
+def test_axes_that_go_on_beyond_the_limits_are_in_another_unit(tmp_path, values):
+    Table({"wave": values, "flux": np.ones(len(values))}).write(tmp_path / "star.csv")
+    with pytest.raises(ValueError, match="spectra of stars are between 500 and 600000 Å"):
+        load_spectrum(tmp_path / "star.csv", **SAID)
 
 
 @pytest.mark.parametrize("unit", ["A", "ANGSTROMS", "Ang", "0.1nm", "Å"])
@@ -624,3 +652,24 @@ def test_padded_orders_go_straight_into_a_fit(path):
     star = load_spectrum(path, medium=grid.medium, wavelength_unit="Angstrom")
     result = estimator.infer(star)
     assert (np.abs(result.parameters - grid.parameters[7]) < [60.0, 0.15, 0.1]).all()
+
+
+# Files that are damaged, empty or no text
+
+
+@pytest.mark.parametrize("damage", ["end", "start", "cut"])
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+def test_damaged_compressed_files(tmp_path, module, damage):
+    lines = [f"{8500 + i / 10:.1f} {1 + i % 7 / 100:.2f}" for i in range(3000)]
+    content = bytearray(module.compress("\n".join(lines).encode()))
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    else:  # zlib.error of gzip where the codes are damaged, a wrong checksum at the end
+        where = slice(20, 60) if damage == "start" else slice(-40, -12)
+        content[where] = b"\x55" * len(content[where])
+    path = tmp_path / "star.dat"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"star\.dat is compressed with .* cut short: copy it"):
+        load_spectrum(path, **SAID)
+    with pytest.raises(ValueError, match=r"star\.dat cannot be read: it is compressed, and damag"):
+        whole_file(path)

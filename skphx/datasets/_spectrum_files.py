@@ -127,16 +127,16 @@ def load_spectrum(
         If the file does not exist.
     ValueError
         If it is not known which arrays are the spectrum, or which of several is wanted; if a
-        medium or unit is missing, wavelengths are below 500 Å or above 60 µm, all are below
-        912 Å and `wavelength_unit` is not given, or no pixel is good. The message names the
-        argument to give.
+        medium or unit is missing; if most wavelengths, or the end of their axis, are below 500 Å
+        or above 60 µm, or all are below 912 Å and `wavelength_unit` is not given; if no pixel is
+        good. The message names the argument to give.
 
     Warns
     -----
     UserWarning
         If `medium`, `wavelength_unit` or `resolution` differs from what the file states: the
         argument is used. If arrays of the file are not used, or pixels are masked because their
-        wavelengths are repeated.
+        wavelengths are repeated, or are none of a star.
 
     Examples
     --------

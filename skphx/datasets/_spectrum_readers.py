@@ -1,21 +1,12 @@
 """Which reader is for which file."""
 
-import bz2
-import gzip
-import lzma
-
+from skphx._paths import whole_file
 from skphx.datasets._fits import _what_else
 from skphx.datasets._spectrum_fits import open_content, read_fits
 from skphx.datasets._spectrum_hpf import is_hpf, read_hpf
 from skphx.datasets._spectrum_request import NoSpectrumError, UnknownLayoutError
 from skphx.datasets._spectrum_specutils import format_of, other_format, read_as
 from skphx.datasets._spectrum_text import decoded, read_text
-
-_COMPRESSED = (
-    (b"\x1f\x8b", "gzip", gzip.decompress),
-    (b"BZh", "bzip2", bz2.decompress),
-    (b"\xfd7zXZ\x00", "xz", lzma.decompress),
-)
 
 
 def read_spectrum(path, request):
@@ -80,13 +71,10 @@ def _no_sky(request):
 
 def _content(path):
     """Bytes of a file, without its compression."""
-    content = path.read_bytes()
-    for magic, name, decompress in _COMPRESSED:
-        if content.startswith(magic):
-            try:
-                return decompress(content)
-            except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
-                raise NoSpectrumError(
-                    f"is compressed with {name} and damaged ({error}): copy it again."
-                ) from error
-    return content
+    try:
+        stored = whole_file(path)
+    except ValueError as error:
+        raise NoSpectrumError(
+            "is compressed with gzip, bzip2 or xz, and damaged or cut short: copy it again."
+        ) from error
+    return stored.read_bytes() if stored is path else stored.getvalue()

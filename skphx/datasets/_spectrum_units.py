@@ -11,6 +11,9 @@ LOWEST, HIGHEST = 500.0, 600_000.0
 # Hydrogen between the stars absorbs nearly all light of shorter wavelengths, Å: numbers of
 # spectra that end there are more likely nm.
 _LYMAN_LIMIT = 912.0
+# Bad pixels have wavelengths far from all others: those that follow on at a smaller ratio are
+# the rest of an axis that is read in the wrong unit.
+_FOLLOWS_ON = 1.05
 
 # "A" is the ampere of the FITS standard, and the ångström of many files.
 _LENGTHS = {
@@ -216,24 +219,25 @@ def to_angstrom(values, stated, scale, request):
 
 
 def check_plausible(wavelength, values, unit, request):
-    """Raise unless wavelengths are those of a star.
+    """Raise unless most wavelengths are those of a star; the few others become NaN.
 
     Parameters
     ----------
     wavelength : ndarray
-        Wavelengths in Å; NaN is padding.
+        Wavelengths in Å; NaN is padding. Where at least half are plausible and the others are far
+        from them, the others are bad pixels, and are set to NaN here.
     values : ndarray
         The same as they are in the file.
     unit : str
         Unit in which they were read.
     request : Request
-        What the user says: `wavelength_unit`.
+        What the user says: `wavelength_unit`. How many are bad pixels goes to its notes.
 
     Raises
     ------
     NoSpectrumError
-        If one is below 500 Å or above 60 µm, or all are below 912 Å and the user does not say the
-        unit; the message says what they look like.
+        If most are below 500 Å or above 60 µm, or the axis goes on beyond these limits, or all
+        are below 912 Å and the user does not say the unit; the message says what they look like.
     """
     good = np.isfinite(values)
     if not good.any():
@@ -241,10 +245,22 @@ def check_plausible(wavelength, values, unit, request):
             "has no wavelengths: all are zero, negative or NaN. Pass wavelength= with the array "
             "that holds them."
         )
+    plausible = good & (wavelength >= LOWEST) & (wavelength <= HIGHEST)
+    n_good, n_bad = int(good.sum()), int((good & ~plausible).sum())
+    if 2 * n_bad <= n_good:
+        known, others = wavelength[plausible], wavelength[good & ~plausible]
+        low, high = float(known.min()), float(known.max())
+        is_ultraviolet = high < _LYMAN_LIMIT and request.wavelength_unit is None
+        follows = (others * _FOLLOWS_ON > low) & (others < high * _FOLLOWS_ON)
+        if not is_ultraviolet and not follows.any():
+            if n_bad:
+                request.notes.append(
+                    f"has {n_bad} of {n_good} wavelengths outside {LOWEST:g} to {HIGHEST:g} Å; "
+                    f"they are masked."
+                )
+                wavelength[good & ~plausible] = np.nan
+            return
     low, high = float(wavelength[good].min()), float(wavelength[good].max())
-    is_ultraviolet = high < _LYMAN_LIMIT and request.wavelength_unit is None
-    if low >= LOWEST and high <= HIGHEST and not is_ultraviolet:
-        return
     values = values[good]
     likely = _what_they_look_like(values)
     remedy = (
