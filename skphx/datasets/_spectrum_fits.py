@@ -298,7 +298,7 @@ def _no_spectrum(tables, request):
     for role in ROLES:
         choice = getattr(request, role)
         if choice is not None and not any(part.find(choice) for part in tables):
-            return f"has no column {choice!r} for {role}=, only {listed}."
+            return f"has no column {choice!r} for {role}=, only {listed}: pass one of them."
     return (
         f"has no columns of wavelength and flux, only {listed}: pass wavelength=, flux= and "
         f"sigma= with the names of the columns."
