@@ -675,6 +675,18 @@ def test_damaged_compressed_files(tmp_path, module, damage):
         whole_file(path)
 
 
+@pytest.mark.parametrize("names", [("wavelength", "flux"), ("a", "b", "c")])
+@pytest.mark.parametrize("format", ["csv", "ascii.ecsv", "ascii.basic", "votable", "fits"])
+def test_tables_without_rows(tmp_path, format, names):
+    path = tmp_path / "star"
+    Table({name: np.zeros(0) for name in names}).write(path, format=format)
+    with pytest.raises(ValueError, match="star has no rows"):
+        load_spectrum(path, **SAID)
+    path.write_text("source_id,wavelength,flux,flux_error\n")
+    with pytest.raises(ValueError, match=r"star has no rows: .* 'flux_error'"):
+        load_spectrum(path)
+
+
 # Tables of Gaia
 
 

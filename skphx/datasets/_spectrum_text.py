@@ -20,7 +20,7 @@ from skphx.datasets._spectrum_lines import (
 )
 from skphx.datasets._spectrum_parts import Array, Part, unused
 from skphx.datasets._spectrum_request import ROLES, NoSpectrumError, UnknownLayoutError
-from skphx.datasets._spectrum_star import read_part
+from skphx.datasets._spectrum_star import check_rows, read_part
 
 # Columns of LibreEsprit's files (NARVAL, ESPaDOnS) behind the wavelength, by their number.
 _LIBRE_ESPRIT = {
@@ -100,6 +100,7 @@ def read_text(text, request):
             )
         parts = [_table(text, request)]
     for part in parts:
+        check_rows(part)
         if gaia := gaia_part(part):
             return read_gaia(gaia, request)
     part = parts[0]
@@ -165,7 +166,7 @@ def _votables(text, request):
     gaia = {"origin": "gaia"} if "gaia" in text.lower() else {}
     tables = [table for table in tables if len(table)]
     if not tables:
-        raise NoSpectrumError("holds a VOTable without rows: copy it again.")
+        raise NoSpectrumError("has no rows in its VOTable: write or copy it again.")
     number = request.hdu if isinstance(request.hdu, int) else None
     if number is not None and not -len(tables) <= number < len(tables):
         raise NoSpectrumError(f"holds {len(tables)} tables: pass hdu=0 to {len(tables) - 1}.")
