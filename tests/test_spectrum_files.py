@@ -687,6 +687,26 @@ def test_tables_without_rows(tmp_path, format, names):
         load_spectrum(path)
 
 
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+def test_text_with_wide_characters(tmp_path, encoding):
+    path = tmp_path / "star.csv"
+    Table({"wave": WAVELENGTH, "flux": FLUX, "err": SIGMA}).write(path)
+    content = path.read_text().encode(encoding)
+    path.write_bytes(content)
+    check(load_spectrum(path, **SAID))
+    path.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=r"csv is text in UTF-.. that is damaged or cut short: c"):
+        load_spectrum(path, **SAID)
+
+
+def test_zeros_that_are_no_text(tmp_path):
+    (tmp_path / "star.dat").write_bytes(b"\x01\x00\x00\x02" * 200)
+    with pytest.raises(ValueError, match=r"is neither FITS nor text: it begins with .* Convert"):
+        load_spectrum(tmp_path / "star.dat", **SAID)
+
+
 # Tables of Gaia
 
 

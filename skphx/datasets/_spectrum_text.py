@@ -47,13 +47,14 @@ def decoded(content):
     NoSpectrumError
         If it is not text.
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    encoding = _wide_encoding(content)
+    if encoding:
         try:
-            return content.decode("utf-16")
+            return content.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             raise NoSpectrumError(
-                f"is text in UTF-16 that is damaged ({error.reason}): copy it again, or save it "
-                f"in UTF-8."
+                f"is text in {encoding[:6].upper()} that is damaged or cut short: copy it again, "
+                f"or save it in UTF-8."
             ) from error
     if b"\x00" in content[:4096]:
         raise NoSpectrumError(
@@ -64,6 +65,30 @@ def decoded(content):
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
+
+
+def _wide_encoding(content):
+    """Return the encoding of text with two or four bytes a character, or None.
+
+    Without a byte-order mark it is known by the zeros of letters and digits.
+    """
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    start = np.frombuffer(content[:400], dtype=np.uint8)
+    start = start[: len(start) // 4 * 4].reshape(-1, 4)
+    # Which of four bytes are zero in nearly all characters.
+    is_zero = tuple((start == 0).mean(axis=0) > 0.9) if len(start) > 1 else ()
+    has_text = ((start != 0).mean(axis=0) > 0.9) if len(start) > 1 else ()
+    known = {
+        (False, True, False, True): "utf-16-le",
+        (True, False, True, False): "utf-16-be",
+        (False, True, True, True): "utf-32-le",
+        (True, True, True, False): "utf-32-be",
+    }
+    is_whole = all(zero != text for zero, text in zip(is_zero, has_text, strict=True))
+    return known.get(is_zero) if is_whole else None
 
 
 def read_text(text, request):
