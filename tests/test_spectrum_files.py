@@ -673,3 +673,70 @@ def test_damaged_compressed_files(tmp_path, module, damage):
         load_spectrum(path, **SAID)
     with pytest.raises(ValueError, match=r"star\.dat cannot be read: it is compressed, and damag"):
         whole_file(path)
+
+
+@pytest.mark.parametrize("names", [("wavelength", "flux"), ("a", "b", "c")])
+@pytest.mark.parametrize("format", ["csv", "ascii.ecsv", "ascii.basic", "votable", "fits"])
+def test_tables_without_rows(tmp_path, format, names):
+    path = tmp_path / "star"
+    Table({name: np.zeros(0) for name in names}).write(path, format=format)
+    with pytest.raises(ValueError, match="star has no rows"):
+        load_spectrum(path, **SAID)
+    path.write_text("source_id,wavelength,flux,flux_error\n")
+    with pytest.raises(ValueError, match=r"star has no rows: .* 'flux_error'"):
+        load_spectrum(path)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+def test_text_with_wide_characters(tmp_path, encoding):
+    path = tmp_path / "star.csv"
+    Table({"wave": WAVELENGTH, "flux": FLUX, "err": SIGMA}).write(path)
+    content = path.read_text().encode(encoding)
+    path.write_bytes(content)
+    check(load_spectrum(path, **SAID))
+    path.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=r"csv is text in UTF-.. that is damaged or cut short: c"):
+        load_spectrum(path, **SAID)
+
+
+def test_zeros_that_are_no_text(tmp_path):
+    (tmp_path / "star.dat").write_bytes(b"\x01\x00\x00\x02" * 200)
+    with pytest.raises(ValueError, match=r"is neither FITS nor text: it begins with .* Convert"):
+        load_spectrum(tmp_path / "star.dat", **SAID)
+
+
+# Tables of Gaia
+
+
+RVS = np.linspace(846.0, 870.0, 2401)
+
+
+@pytest.mark.parametrize("format", ["fits", "ascii.ecsv", "votable", "csv"])
+def test_arrays_of_a_gaia_table_that_the_user_names(tmp_path, format):
+    path = tmp_path / "gaia"
+    noise = np.random.default_rng(1).uniform(0.9, 1.0, (3, 2401))
+    columns = {"source_id": np.full(2401, 7), "wavelength": RVS, "flux": noise[0]}
+    columns |= {"flux_error": noise[1] / 100, "other": noise[2], "bad": (RVS > 869.0).astype(int)}
+    Table(columns | {"ra": np.full(2401, 12.5)}).write(path, format=format)
+    with pytest.warns(UserWarning, match="also holds column 'other', column 'bad', which are not"):
+        star = load_spectrum(path)
+    check(star, 10 * RVS, noise[0], noise[1] / 100)
+    with pytest.warns(UserWarning, match="also holds column 'flux', which is not used"):
+        star = load_spectrum(path, flux="other", sigma="flux_error", mask="bad", mask_good=0)
+    np.testing.assert_array_equal(star.flux, noise[2])
+    np.testing.assert_array_equal(star.sigma, noise[1] / 100)
+    np.testing.assert_array_equal(star.mask, RVS > 869.0)
+    assert (star.medium, star.frame, star.resolution) == ("vacuum", "star", 11_500)
+    with pytest.raises(ValueError, match="no column 'absent' for flux="):
+        load_spectrum(path, flux="absent")
+
+
+def test_unit_of_a_gaia_table_that_the_user_gives(tmp_path):
+    path = tmp_path / "gaia.csv"
+    columns = {"source_id": np.full(2401, 7), "wavelength": RVS, "flux": RVS, "flux_error": RVS}
+    Table(columns).write(path)
+    check(load_spectrum(path, wavelength_unit="nm"), 10 * RVS, RVS, RVS)
+    with pytest.warns(UserWarning, match="says that its wavelengths are in nm; they are read in"):
+        check(load_spectrum(path, wavelength_unit="Angstrom"), RVS, RVS, RVS)

@@ -292,7 +292,10 @@ def _spectrum_tables(tables, request):
 
 
 def _no_spectrum(tables, request):
-    if not any(part.arrays for part in tables):
+    if tables and not any(part.arrays for part in tables):
+        listed = ", ".join(part.where for part in tables)
+        return f"has no rows in its tables, {listed}: write or copy it again."
+    if not tables:
         return "holds neither a table nor an image with data: copy it again."
     listed = "; ".join(f"{part.where}: {part.listed}" for part in tables if part.arrays)
     for role in ROLES:

@@ -1,17 +1,25 @@
 """Mean spectra of Gaia RVS, as the archive sends them: a row a pixel, or a row a star."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from skphx.datasets._spectrum_parts import Array, Part
+from skphx.datasets._spectrum_conventions import convention_of
+from skphx.datasets._spectrum_parts import Array, Part, unused
 from skphx.datasets._spectrum_pixels import Row
 from skphx.datasets._spectrum_request import NoSpectrumError
-from skphx.datasets._spectrum_star import one_star
+from skphx.datasets._spectrum_star import one_star, read_part
+from skphx.datasets._spectrum_units import to_angstrom
 
 # The pixels of all mean spectra, nm.
 _AXIS = np.linspace(846.0, 870.0, 2401)
+_RESOLUTION = 11_500.0
+# Columns of the archive about the star, and not about its pixels.
+_SILENT = frozenset({
+    "solution_id", "ra", "dec", "combined_transits", "combined_ccds", "deblended_ccds",
+})  # fmt: skip
 
 
 def gaia_part(part):
@@ -85,7 +93,9 @@ def read_gaia(part, request):
     part : Part
         As from :func:`gaia_part`.
     request : Request
-        What the user says: `row` where there are several stars.
+        What the user says: `row` where there are several stars, the unit of the wavelengths, and
+        names of arrays, which are used as in other tables. Columns that are not used go to
+        `unused`.
 
     Returns
     -------
@@ -95,12 +105,14 @@ def read_gaia(part, request):
     Raises
     ------
     NoSpectrumError
-        If there are several stars, and none is chosen.
+        If there are several stars, and none is chosen, or an array that the user names is absent.
     """
+    if request.names_roles:
+        return _read_named(part, request)
     columns = {array.key: array.values for array in part.arrays}
     ids = np.atleast_1d(columns["source_id"]) if "source_id" in columns else None
     flux, sigma = columns["flux"].astype(float), columns["flux_error"].astype(float)
-    wavelength = columns["wavelength"].astype(float)
+    wavelength = to_angstrom(columns["wavelength"], "nm", "linear", request)
     if flux.ndim == 1:
         stars = list(dict.fromkeys(ids.tolist())) if ids is not None else [None]
         every = np.arange(len(flux))
@@ -117,6 +129,8 @@ def read_gaia(part, request):
     if len(chosen) != 1:
         raise NoSpectrumError(f"holds {len(rows)} spectra of Gaia: pass row= to choose one.")
     number = next(i for i, row in enumerate(rows) if row is chosen[0])
+    which = groups[number] if flux.ndim == 1 else slice(None)
+    _name_unused(part, which, request)
     facts: dict[str, Any] = {"format": "Gaia RVS mean spectrum", "instrument": "Gaia RVS"}
     if stars[number] is not None:
         facts["object"] = f"Gaia {stars[number]}"
@@ -126,12 +140,38 @@ def read_gaia(part, request):
         "rows": chosen,
         "medium": "vacuum",
         "frame": "star",
-        "resolution": 11_500.0,
+        "resolution": _RESOLUTION,
         "unit": "",
         "facts": facts,
         "header": {},
     }
 
 
+def _read_named(part, request):
+    """Return the spectrum of the arrays that the user names; the others are found by name."""
+    convention = convention_of({})
+    if request.wavelength is None:  # the axis is that of Gaia
+        convention = replace(convention, medium="vacuum", frame="star", wavelength_unit="nm")
+    star = read_part(part, request, convention)
+    left = unused(part, star.pop("roles"), _SILENT)
+    request.unused.extend(f"column {name!r}" for name in left)
+    facts = {"format": "Gaia RVS mean spectrum", "instrument": "Gaia RVS"}
+    return star | {"resolution": _RESOLUTION, "facts": facts, "header": {}}
+
+
+def _name_unused(part, which, request):
+    """Name the columns that are not used, by their values for the star that is chosen."""
+    arrays = [
+        Array(array.name, array.number, array.values[which], array.unit) for array in part.arrays
+    ]
+    columns = {array.key: array for array in arrays}
+    roles = {
+        role: columns[key]
+        for role, key in (("wavelength", "wavelength"), ("flux", "flux"), ("sigma", "flux_error"))
+    }
+    chosen = Part(part.where, part.number, part.name, arrays, part.header)
+    request.unused.extend(f"column {name!r}" for name in unused(chosen, roles, _SILENT))
+
+
 def _row(wavelength, flux, sigma):
-    return Row(10.0 * wavelength, flux, sigma, np.zeros(len(flux), dtype=bool))
+    return Row(wavelength, flux, sigma, np.zeros(len(flux), dtype=bool))

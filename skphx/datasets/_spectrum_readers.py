@@ -1,5 +1,7 @@
 """Which reader is for which file."""
 
+from pathlib import Path
+
 from skphx._paths import whole_file
 from skphx.datasets._fits import _what_else
 from skphx.datasets._spectrum_fits import open_content, read_fits
@@ -77,4 +79,4 @@ def _content(path):
         raise NoSpectrumError(
             "is compressed with gzip, bzip2 or xz, and damaged or cut short: copy it again."
         ) from error
-    return stored.read_bytes() if stored is path else stored.getvalue()
+    return stored.read_bytes() if isinstance(stored, Path) else stored.getvalue()

@@ -51,9 +51,14 @@ class Request:
     unused: list[str] = field(default_factory=list)
 
     @property
+    def names_roles(self):
+        """Whether the user names arrays."""
+        return any(getattr(self, role) is not None for role in ROLES)
+
+    @property
     def names_arrays(self):
         """Whether the user names arrays or a HDU."""
-        return self.hdu is not None or any(getattr(self, role) is not None for role in ROLES)
+        return self.hdu is not None or self.names_roles
 
     def check(self):
         """Raise ValueError for arguments that contradict each other or have wrong types."""

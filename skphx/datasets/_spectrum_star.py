@@ -36,8 +36,10 @@ def read_part(part, request, convention):
     UnknownLayoutError
         If no array is known as the flux, or none as the wavelengths.
     NoSpectrumError
-        If the arrays do not fit, or hold several spectra of which none is chosen.
+        If a table has no rows, the arrays do not fit, or hold several spectra of which none is
+        chosen.
     """
+    check_rows(part)
     part, stars = _of_one_star(part, request)
     roles, said = assign(part, request)
     _check_known(part, roles)
@@ -72,6 +74,15 @@ def read_part(part, request, convention):
         "frame": said.frame or convention.frame,
         "unit": unit,
     }
+
+
+def check_rows(part):
+    """Raise NoSpectrumError if a table has columns and no rows."""
+    if part.kind == "column" and part.arrays and not any(len(one.values) for one in part.arrays):
+        raise NoSpectrumError(
+            f"has no rows: its table has the columns {part.listed} and no numbers. Write or copy "
+            f"it again."
+        )
 
 
 def _check_known(part, roles):

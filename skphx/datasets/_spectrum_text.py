@@ -20,7 +20,7 @@ from skphx.datasets._spectrum_lines import (
 )
 from skphx.datasets._spectrum_parts import Array, Part, unused
 from skphx.datasets._spectrum_request import ROLES, NoSpectrumError, UnknownLayoutError
-from skphx.datasets._spectrum_star import read_part
+from skphx.datasets._spectrum_star import check_rows, read_part
 
 # Columns of LibreEsprit's files (NARVAL, ESPaDOnS) behind the wavelength, by their number.
 _LIBRE_ESPRIT = {
@@ -47,13 +47,14 @@ def decoded(content):
     NoSpectrumError
         If it is not text.
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    encoding = _wide_encoding(content)
+    if encoding:
         try:
-            return content.decode("utf-16")
+            return content.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             raise NoSpectrumError(
-                f"is text in UTF-16 that is damaged ({error.reason}): copy it again, or save it "
-                f"in UTF-8."
+                f"is text in {encoding[:6].upper()} that is damaged or cut short: copy it again, "
+                f"or save it in UTF-8."
             ) from error
     if b"\x00" in content:
         what = "damaged FITS" if b"BITPIX  =" in content[:400] else "neither FITS nor text"
@@ -65,6 +66,30 @@ def decoded(content):
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
+
+
+def _wide_encoding(content):
+    """Return the encoding of text with two or four bytes a character, or None.
+
+    Without a byte-order mark it is known by the zeros of letters and digits.
+    """
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    start = np.frombuffer(content[:400], dtype=np.uint8)
+    start = start[: len(start) // 4 * 4].reshape(-1, 4)
+    # Which of four bytes are zero in nearly all characters.
+    is_zero = tuple((start == 0).mean(axis=0) > 0.9) if len(start) > 1 else ()
+    has_text = ((start != 0).mean(axis=0) > 0.9) if len(start) > 1 else ()
+    known = {
+        (False, True, False, True): "utf-16-le",
+        (True, False, True, False): "utf-16-be",
+        (False, True, True, True): "utf-32-le",
+        (True, True, True, False): "utf-32-be",
+    }
+    is_whole = all(zero != text for zero, text in zip(is_zero, has_text, strict=True))
+    return known.get(is_zero) if is_whole else None
 
 
 def read_text(text, request):
@@ -101,6 +126,7 @@ def read_text(text, request):
             )
         parts = [_table(text, request)]
     for part in parts:
+        check_rows(part)
         if gaia := gaia_part(part):
             return read_gaia(gaia, request)
     part = parts[0]
@@ -166,7 +192,7 @@ def _votables(text, request):
     gaia = {"origin": "gaia"} if "gaia" in text.lower() else {}
     tables = [table for table in tables if len(table)]
     if not tables:
-        raise NoSpectrumError("holds a VOTable without rows: copy it again.")
+        raise NoSpectrumError("has no rows in its VOTable: write or copy it again.")
     number = request.hdu if isinstance(request.hdu, int) else None
     if number is not None and not -len(tables) <= number < len(tables):
         raise NoSpectrumError(f"holds {len(tables)} tables: pass hdu=0 to {len(tables) - 1}.")
