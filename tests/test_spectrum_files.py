@@ -703,7 +703,9 @@ def test_text_with_wide_characters(tmp_path, encoding):
 
 def test_zeros_that_are_no_text(tmp_path):
     (tmp_path / "star.dat").write_bytes(b"\x01\x00\x00\x02" * 200)
-    with pytest.raises(ValueError, match=r"is neither FITS nor text: it begins with .* convert it"):
+    with pytest.raises(
+        ValueError, match=r"is neither FITS nor text: it begins with .* convert it"
+    ):
         load_spectrum(tmp_path / "star.dat", **SAID)
 
 
