@@ -242,6 +242,19 @@ def float_array(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} must hold numbers, got {text}: {error}.") from error
 
 
+def short_reason(error: BaseException, most: int = 300) -> str:
+    r"""Return the message of an exception of another package in one line, for a message of ours.
+
+    Examples
+    --------
+    >>> from skphx._plain import short_reason
+    >>> short_reason(ValueError("no such\n  thing"))
+    'no such thing'
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def column_names(values: Any) -> list[str] | None:
     """Return the names of the columns of a table, or None if the columns have no names.
 

@@ -79,6 +79,12 @@ def test_headers_that_are_damaged_are_refused_at_once(path, card, new):
         load_spectrum(path, **SAID)
 
 
+def test_a_unit_that_is_a_number(path):
+    write(path, table(wavelength=WAVELENGTH, flux=FLUX, units={"flux": "Jy"}))
+    replaced(path, b"TUNIT2  =", b"TUNIT2  =                    1")
+    assert load_spectrum(path, **SAID).units["flux"] == "1"
+
+
 def test_bytes_behind_the_last_extension_are_named(path):
     pixels(path)
     path.write_bytes(path.read_bytes() + b"\0" * 5000)
@@ -148,6 +154,7 @@ def test_names_that_astropy_warns_of(path):
     ("changes", "call", "message"),
     [
         ({"Sci Wavl": np.ones((2, N - 1))}, {}, r"Sci Wavl .* of the shape \(2, 120\)"),
+        ({"Sci Wavl": np.full((2, N), 1e-150)}, {}, "between 500 and 600000 Å"),
         ({"Sci Error": np.ones((1, N))}, {}, "Sci Error with a row for each order"),
         ({"Sci Flux": None}, {}, "Sci Flux with a row for each order, got none"),
         ({}, {"sky_factor": 0.9}, "Sky Flux .* got none: .* or leave sky_factor 0"),

@@ -260,6 +260,10 @@ def test_integers_are_ten_thousand_times_the_flux(tmp_path, grid):
             "Array 'logg' of g.npz cannot be read.*Objects are refused",
         ),
         ({"medium": "water"}, "medium of g.npz must be 'air' or 'vacuum'"),
+        (
+            {"wavelength": np.array(["a"] * 30), "wavelength_unit": "nm"},
+            "wavelength of g.npz must hold numbers",
+        ),
     ],
 )
 def test_bad_files_are_explained(tmp_path, grid, changes, message):

@@ -312,7 +312,10 @@ def two_names(rng, sheet):
     if role == "sigma" and sheet.of("sigma") is None:
         return False
     name = str(rng.choice(free))
-    if (name == "FLUX_REDUCED") or (sheet.of("flux") and sheet.of("flux").name == "FLUX_REDUCED"):
+    of_other_set = ("flux_reduced", "flux-reduced")
+    if name == "FLUX_REDUCED" or (
+        sheet.of("flux") and sheet.of("flux").name.lower() in of_other_set
+    ):
         return False
     if "image" in sheet.case.kind and sheet.case.known:
         sheet.case.known = role != "flux"  # the other may be a primary image without a name
@@ -420,7 +423,7 @@ def no_errors(rng, sheet):
     error.values = np.full(error.values.shape, float(rng.choice([0.0, np.nan, -1.0])))
     case = sheet.case
     case.spectrum.sigma = None
-    case.tell("errors all zero or NaN", must_warn="errors are unknown", may_refuse=False)
+    case.tell("errors all zero or NaN", must_warn="errors are unknown")
     return True
 
 

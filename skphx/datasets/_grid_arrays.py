@@ -29,7 +29,7 @@ from skphx._domain import (
     check_wavelength,
     plain_wavelength,
 )
-from skphx._plain import MASKED_FLUX, refuse_masked, unit_of
+from skphx._plain import MASKED_FLUX, float_array, refuse_masked, unit_of
 from skphx.datasets._grid_flux import flux_per_wavelength
 from skphx.datasets._medium import agreed_medium
 from skphx.datasets._reading import check_dtype, check_spectrum
@@ -206,8 +206,9 @@ def _wavelength_of(arrays, name):
         return arrays["wavelength"]
     from astropy import units
 
+    numbers = float_array(arrays["wavelength"], f"wavelength of {name}")
     try:
-        wavelength = arrays["wavelength"] * units.Unit(unit)
+        wavelength = numbers * units.Unit(unit)
     except ValueError as error:
         raise ValueError(
             f"wavelength_unit of {name} is {unit!r}, which is no unit of astropy; write Angstrom."

@@ -18,6 +18,7 @@ from skphx._atomic_write import write_atomically
 from skphx._domain import check_file
 from skphx._input_parameters import parameter_value
 from skphx._paths import as_path, whole_file
+from skphx._plain import short_reason
 from skphx.datasets._grid_arrays import FLUX_NAMES, arrays_of_grid, grid_of_named
 from skphx.datasets._medium import Medium
 
@@ -92,10 +93,12 @@ def load_hdf5_grid(
                 if name in file.attrs:
                     arrays[name] = _text(file.attrs[name])
             return grid_of_named(arrays, path.name, medium, wavelength_range, dtype)
-    except ValueError:
-        raise
     except Exception as error:  # h5py raises many types for damaged files
-        raise ValueError(f"{path.name} cannot be read: {error}; write it again.") from error
+        if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+            raise
+        raise ValueError(
+            f"{path.name} cannot be read: {short_reason(error)}; write it again."
+        ) from error
 
 
 def save_hdf5_grid(path: str | os.PathLike[str], grid: Mapping[str, Any]) -> Path:

@@ -16,6 +16,7 @@ from sklearn.utils import Bunch
 from skphx._atomic_write import write_atomically
 from skphx._domain import check_file
 from skphx._paths import as_path, whole_file
+from skphx._plain import short_reason
 from skphx.datasets._grid_arrays import arrays_of_grid, grid_of_named
 from skphx.datasets._medium import Medium
 
@@ -128,8 +129,8 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     except Exception as error:  # zipfile, zlib and numpy raise many types for damaged files
         which = f"Array {key!r} of {path.name}" if key else path.name
         raise ValueError(
-            f"{which} cannot be read: {error}. Objects are refused, because reading them could "
-            f"run any code; save plain numbers. If the file is damaged, copy it again."
+            f"{which} cannot be read: {short_reason(error)}. Objects are refused, because reading "
+            f"them could run any code; save plain numbers. If the file is damaged, copy it again."
         ) from error
     for key, array in arrays.items():
         if not isinstance(array, np.ndarray):

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skphx._domain import SPEED_OF_LIGHT, check_file, check_medium, check_wavelength
+from skphx._plain import short_reason
 from skphx.datasets._medium import Medium, agreed_medium
 from skphx.datasets._spectrum_pixels import tidy
 from skphx.datasets._spectrum_readers import read_spectrum
@@ -204,10 +205,9 @@ def _read_quietly(path, request):
 
 def _reason(error):
     """Return the message of an exception as one short sentence, with its type if it needs one."""
-    text = " ".join(str(error).split())
-    text = f"{text[:300]}..." if len(text) > 300 else text
-    if not isinstance(error, ValueError) or not text:
-        text = f"{type(error).__name__} {text}".strip()
+    text = short_reason(error)
+    if not isinstance(error, ValueError):
+        text = f"{type(error).__name__} {text}"
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from skphx._plain import short_reason
 from skphx.datasets import _spectrum_names as names
 from skphx.datasets._fits import merged_header
 from skphx.datasets._spectrum_axis import header_axis
@@ -54,7 +55,7 @@ def open_content(content, request):
         raise
     except Exception as error:  # astropy raises many types
         raise NoSpectrumError(
-            f"is not a readable FITS file: {error}. It is damaged: copy it again."
+            f"is not a readable FITS file: {short_reason(error)}. It is damaged: copy it again."
         ) from error
     if end > len(content):
         raise NoSpectrumError(

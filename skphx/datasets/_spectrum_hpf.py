@@ -7,6 +7,7 @@ from skphx.datasets._spectrum_conventions import facts_of, plain_header
 from skphx.datasets._spectrum_pixels import Row
 from skphx.datasets._spectrum_request import NoSpectrumError
 from skphx.datasets._spectrum_star import in_range
+from skphx.datasets._spectrum_units import to_angstrom
 
 # Longitude and latitude (degrees), height (m) of the Hobby-Eberly Telescope.
 _HET = (-104.014722, 30.681444, 2026.0)
@@ -39,7 +40,7 @@ def read_hpf(hdus, request):
     """
     flux = _orders(hdus, "Sci Flux")
     wavelength = _orders(hdus, "Sci Wavl", flux.shape)
-    wavelength[~(wavelength > 0)] = np.nan
+    wavelength = to_angstrom(wavelength, "Angstrom", "linear", request)
     sigma = _sigma(hdus, "Sci", flux.shape)
     # Pixels without data are zero in one version of the files, and NaN in the other.
     mask = flux == 0

@@ -42,6 +42,8 @@ class Array:
     def __post_init__(self):
         self.key, unit = names.split_name(self.name)
         self.unit = self.unit or unit
+        if self.unit is not None and not hasattr(self.unit, "is_equivalent"):
+            self.unit = str(self.unit)  # cards of damaged headers hold numbers
 
     @property
     def is_number(self):

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from skphx._plain import short_reason
 from skphx.datasets import _spectrum_names as names
 from skphx.datasets._spectrum_conventions import convention_of, plain_header
 from skphx.datasets._spectrum_gaia import gaia_part, read_gaia
@@ -186,7 +187,7 @@ def _votables(text, request):
             tables = [table.to_table(use_names_over_ids=True) for table in file.iter_tables()]
         except Exception as error:  # astropy raises many types
             raise NoSpectrumError(
-                f"is a VOTable that cannot be read ({type(error).__name__}: {error}): it is "
+                f"is a VOTable that cannot be read ({short_reason(error)}): it is "
                 f"damaged or cut short; copy it again."
             ) from error
     gaia = {"origin": "gaia"} if "gaia" in text.lower() else {}
