@@ -215,6 +215,8 @@ def float_array(values: Any, name: str) -> np.ndarray:
     ValueError: velocity must hold numbers, got 'fast': could not convert string to float...
     """
     try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers are not real")
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         text = repr(values)
