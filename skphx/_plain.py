@@ -235,6 +235,8 @@ def float_array(values: Any, name: str) -> np.ndarray:
     """
     refuse_text(values, name)
     try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers are not real")
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         text = repr(values)

@@ -55,6 +55,12 @@ def test_axes_without_numbers(path, key, value):
         load_spectrum(path, medium="air")
 
 
+def test_one_wavelength_at_all_pixels(path):
+    write(path, fits.PrimaryHDU(FLUX), COEFF0=3.9, COEFF1=0.0)
+    with pytest.raises(ValueError, match="has the same wavelength at all pixels: pass"):
+        load_spectrum(path, medium="air")
+
+
 @pytest.mark.parametrize(
     ("card", "new"),
     [

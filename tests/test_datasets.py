@@ -264,6 +264,10 @@ def test_integers_are_ten_thousand_times_the_flux(tmp_path, grid):
             {"wavelength": np.array(["a"] * 30), "wavelength_unit": "nm"},
             "wavelength of g.npz must hold numbers",
         ),
+        (
+            {"wavelength": np.arange(30) + 1j, "wavelength_unit": "nm"},
+            "wavelength of g.npz must hold numbers, .*complex numbers are not real",
+        ),
     ],
 )
 def test_bad_files_are_explained(tmp_path, grid, changes, message):

@@ -22,6 +22,12 @@ BAD = ["dq", "QUALITY", "flags", "bad_pixel", "and_mask", "QUAL"]
 GOOD = ["good", "VALID", "gpm"]
 UNITS = [None, None, "", "erg / (s cm2 Angstrom)", "1e-17 erg / (s cm2 Angstrom)", "Jy", "count",
          "W / (m2 um)"]  # fmt: skip
+# Of errors, beside flux in another one.
+_OTHER_UNITS = {
+    "Jy": "mJy",
+    "erg / (s cm2 Angstrom)": "1e-17 erg / (s cm2 Angstrom)",
+    "W / (m2 um)": "erg / (s cm2 Angstrom)",
+}
 _DECOYS = ["continuum", "sky", "model", "snr", "weight", "telluric", "airmass", "order", "wdisp",
            "pixel", "raw", "blaze"]  # fmt: skip
 _UNKNOWN = ["value1", "col7", "xyz", "fluxity", "ordinate", "signal_of_star", "Ã©", "q"]
@@ -169,7 +175,9 @@ def _errors(rng, spectrum):
         unit = None
     elif rng.random() < 0.7:
         power = {"sigma": 1, "variance": 2, "ivar": -2}[role]
-        unit = (units.Unit(unit) ** power).to_string()
+        other = units.Unit(_OTHER_UNITS.get(unit, unit))
+        values = values * (units.Unit(unit) ** power).to(other**power)
+        unit = (other**power).to_string()
     return Column(role, str(rng.choice(ERRORS[role])), values.copy(), unit)
 
 
@@ -382,9 +390,11 @@ def no_flux_unit(rng, sheet):
     column = sheet.of("flux")
     if column is None:
         return False
+    error = next((one for one in sheet.columns if one.role in ERRORS), None)
+    if error is not None and error.unit and column.unit in _OTHER_UNITS:
+        return False
     column.unit = str(rng.choice(["normalized", "ADU/pix", "flux units", "arbitrary", "1/0", "("]))
     sheet.case.spectrum.unit = None
-    error = next((one for one in sheet.columns if one.role in ERRORS), None)
     if error is not None and error.role != "relative":
         error.unit = column.unit if rng.random() < 0.5 else None
     sheet.case.tell(f"flux in {column.unit!r}")

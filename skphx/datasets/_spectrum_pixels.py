@@ -76,6 +76,11 @@ def tidy(rows, request):
             f"has {len(rows) - len(with_axis)} of {len(rows)} orders without wavelengths, which "
             f"are left out."
         )
+    if with_axis and all(_is_one_wavelength(row) for row in with_axis):
+        raise NoSpectrumError(
+            "has the same wavelength at all pixels: pass wavelength= with another array, or "
+            "repair the header."
+        )
     rows = [_in_order(row, request) for row in with_axis]
     if not rows or all(row.mask.all() for row in rows):
         raise NoSpectrumError(
@@ -91,6 +96,11 @@ def tidy(rows, request):
     if len(rows) == 1:
         stacked, sigma = [array[0] for array in stacked], None if sigma is None else sigma[0]
     return stacked[0], stacked[1], sigma, stacked[2]
+
+
+def _is_one_wavelength(row):
+    known = row.wavelength[np.isfinite(row.wavelength)]
+    return len(known) > 1 and np.ptp(known) == 0
 
 
 def _without_empty_errors(rows, request):
