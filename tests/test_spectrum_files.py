@@ -6,6 +6,7 @@ import lzma
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.io import fits
 from astropy.table import Column, Table
 from observed_star import (
@@ -610,7 +611,7 @@ def test_units_that_cannot_be_used(tmp_path):
     flux = Column(FLUX, unit="erg s-1 cm-2 Angstrom-1")
     Table({"wave": wave, "flux": flux, "err": Column(SIGMA, unit="m")}).write(path, overwrite=True)
     with pytest.warns(UserWarning, match="errors in m, which cannot be converted"):
-        check(load_spectrum(path, medium="air"))
+        check(load_spectrum(path, medium="air", sigma="err"))
     Table({"wave": Column(WAVELENGTH, unit="km/s"), "flux": FLUX}).write(path, overwrite=True)
     with pytest.raises(ValueError, match="wavelengths in km / s, which is not a unit of length"):
         load_spectrum(path, medium="air")
@@ -742,3 +743,15 @@ def test_unit_of_a_gaia_table_that_the_user_gives(tmp_path):
     check(load_spectrum(path, wavelength_unit="nm"), 10 * RVS, RVS, RVS)
     with pytest.warns(UserWarning, match="says that its wavelengths are in nm; they are read in"):
         check(load_spectrum(path, wavelength_unit="Angstrom"), RVS, RVS, RVS)
+
+
+def test_errors_in_a_unit_that_cannot_be_converted(tmp_path):
+    path = tmp_path / "star.ecsv"
+    unit = u.Unit("erg / (s cm2 AA)")
+    Table({"wavelength": WAVELENGTH * u.AA, "flux": FLUX * unit, "error": SIGMA * u.K}).write(path)
+    with pytest.warns(UserWarning, match="errors in K, which cannot be .* left out: name them"):
+        star = load_spectrum(path, medium="air")
+    assert star.sigma is None
+    with pytest.warns(UserWarning, match="errors in K, .* taken to be in the unit of the flux"):
+        star = load_spectrum(path, medium="air", sigma="error")
+    np.testing.assert_array_equal(star.sigma, SIGMA)

@@ -289,7 +289,8 @@ def in_one_unit(wavelength, flux, sigma, flux_unit, error_unit, role, request):
             f"has flux in {text}, which is a logarithm: convert it to flux per unit of wavelength."
         )
     if sigma is not None and role != "relative":
-        sigma = sigma * _factor(error_unit, unit, text, role, flux, request)
+        factor = _factor(error_unit, unit, text, role, flux, request)
+        sigma = None if factor is None else sigma * factor
     if unit is None:
         return flux, sigma, text
     try:
@@ -304,7 +305,7 @@ def in_one_unit(wavelength, flux, sigma, flux_unit, error_unit, role, request):
 
 
 def _factor(error_unit, unit, text, role, flux, request):
-    """Factor from errors in their own unit to the unit of the flux."""
+    """Factor from errors in their own unit to the unit of the flux; None if it is not known."""
     from astropy import units
 
     if error_unit is None or str(error_unit).strip() in ("", text):
@@ -318,8 +319,12 @@ def _factor(error_unit, unit, text, role, flux, request):
             return 1.0
     if known is not None and role == "sigma" and known == units.percent:
         return known.to(units.dimensionless_unscaled) * np.abs(flux)
+    said = f"has flux in {text or 'no unit'} and errors in {error_unit}, which cannot be converted"
+    if getattr(request, role) is not None:
+        request.notes.append(f"{said}; errors are taken to be in the unit of the flux.")
+        return 1.0
     request.notes.append(
-        f"has flux in {text or 'no unit'} and errors in {error_unit}, which cannot be converted; "
-        f"errors are taken to be in the unit of the flux."
+        f"{said}; errors are left out: name them, such as {role}=, to take them to be in the unit "
+        f"of the flux."
     )
-    return 1.0
+    return None
