@@ -239,7 +239,7 @@ def float_array(values: Any, name: str) -> np.ndarray:
             raise TypeError("complex numbers are not real")
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        text = repr(values)
+        text = " ".join(repr(values).split())
         text = f"{text[:80]}..." if len(text) > 80 else text
         raise ValueError(f"{name} must hold numbers, got {text}: {error}.") from error
 

@@ -268,10 +268,14 @@ def dropped(rng, sheet):
     elif column.role == "mask":
         case.spectrum.flagged[:] = False
         case.call.pop("mask_good", None)
-        case.tell("without mask", must_refuse="")
+        case.tell("without mask", must_refuse=_without_mask(case))
     elif column.role in ("flux", "wavelength"):
         case.tell(f"without {column.role}", must_refuse=f"there is no {column.role}")
     return True
+
+
+def _without_mask(case):
+    return "" if "mask" in case.must_refuse else case.must_refuse
 
 
 def _forget(sheet, column, what):
@@ -280,7 +284,7 @@ def _forget(sheet, column, what):
     if column.role in ERRORS:
         case.tell(what, may_lose_sigma=True)
     elif column.role == "mask":
-        case.tell(what, may_lose_mask=True, must_refuse="")
+        case.tell(what, may_lose_mask=True, must_refuse=_without_mask(case))
         plain = set(np.unique(column.values).tolist()) <= {0, 1}
         if not plain or len(np.unique(column.values)) < 2:
             case.known = case.known and not case.spectrum.flagged.any()
@@ -405,6 +409,8 @@ def other_error_unit(rng, sheet):
     """Errors in a unit that cannot be converted to that of the flux."""
     error = next((one for one in sheet.columns if one.role in ERRORS), None)
     if error is None or error.role == "relative" or not sheet.case.spectrum.unit:
+        return False
+    if error.unit and sheet.case.spectrum.unit in _OTHER_UNITS:
         return False
     error.unit = str(rng.choice(["s", "K", "furlong", "Angstrom"]))
     sheet.case.tell(f"errors in {error.unit}", may_refuse=True, must_warn="errors in another unit",
