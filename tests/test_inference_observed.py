@@ -825,11 +825,11 @@ class TestSampler:
     def test_the_emulators_own_error_widens_the_draws(self, estimator, emulator, monkeypatch):
         original = PosteriorSampler.__call__
 
-        def with_error(sampler, problem, row, box, result):
+        def with_error(sampler, problem, row, box, result, scale):
             covariance = np.zeros_like(result.covariance)
             covariance[0, 0] = 80.0**2
             return original(
-                sampler, problem, row, box, replace(result, emulator_covariance=covariance)
+                sampler, problem, row, box, replace(result, emulator_covariance=covariance), scale
             )
 
         star = observe(emulator, snr=100)

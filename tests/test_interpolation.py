@@ -470,7 +470,7 @@ def test_distance_grows_in_a_hole(nodes):
     [
         ([1.0, 2.0], None, r"shape \(n_nodes, n_parameters\), got shape \(2,\).*reshape"),
         (np.empty((0, 3)), None, "at least one node"),
-        ([["hot", "cool"]], None, "array of numbers"),
+        ([["hot", "cool"]], None, "must hold numbers, got the text 'hot'"),
         ([[1.0], [1.0, 2.0]], None, "array of numbers"),
         ([[1.0, 2.0]], ("teff",), r"2 columns but parameter_names has 1 \(teff\)"),
         ([[1.0, 2.0]], ("teff", "teff"), "must differ"),

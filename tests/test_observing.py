@@ -207,7 +207,7 @@ def test_line_spread_matrix_acts_on_pixels():
     np.testing.assert_allclose(spread, plain @ matrix.toarray().T, atol=1e-12)
     with pytest.raises(ValueError, match=r"line_spread must have shape \(400, 400\)"):
         segment(line_spread=np.eye(3))
-    with pytest.raises(ValueError, match="line_spread must hold numbers, got 'gauss'"):
+    with pytest.raises(ValueError, match="line_spread must hold numbers, got the text 'gauss'"):
         segment(line_spread="gauss")
     with pytest.raises(ValueError, match="line_spread must hold finite numbers"):
         segment(line_spread=np.full((400, 400), np.nan))

@@ -450,6 +450,8 @@ def test_emulator_does_not_depend_on_n_jobs(grid, make):
     np.testing.assert_array_equal(one.lines_, two.lines_)
 
 
+# On a busy machine joblib warns that writing takes long.
+@pytest.mark.filterwarnings("ignore:Persisting input arguments")
 @pytest.mark.parametrize("make", [ours, the_papers])
 def test_memory_spares_a_second_fit_all_cloning(grid, tmp_path, no_fits, make):
     emulator = make(grid, memory=str(tmp_path))
