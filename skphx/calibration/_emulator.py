@@ -1,0 +1,173 @@
+"""CalibratedEmulator: an emulator whose lines are corrected by what stars taught."""
+
+import copy
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from skphx.calibration._corrections import LineCorrections
+from skphx.flux._base import SpectralEmulator
+
+
+class CalibratedEmulator(SpectralEmulator):
+    """Emulate spectra whose lines are corrected by what stars taught.
+
+    The flux is that of an emulator times the corrected over the uncorrected transmission of its
+    lines, at any point of the grid. :class:`LineCalibrator` makes it.
+
+    Parameters
+    ----------
+    emulator : FluxEmulator or LineManifoldRegressor
+        The emulator to correct.
+    corrections : LineCorrections
+        Corrections of :class:`LineCalibrator`.
+    model_error : LineModelError or None, default=None
+        What the corrections leave: errors of single lines and of the flux, for `infer`.
+    provenance : dict or None, default=None
+        Stars from which the corrections were learnt, with their parameters.
+
+    Attributes
+    ----------
+    emulator_ : FluxEmulator or LineManifoldRegressor
+        The fitted emulator before correction.
+    corrections_ : LineCorrections
+        The corrections, of the lines that matter on these wavelengths.
+    model_error_ : LineModelError or None
+        As given.
+    grid_, error_, node_continua_, wavelength_, resolution_, n_features_in_
+        As those of `emulator_`.
+
+    See Also
+    --------
+    LineCalibrator : learns the corrections.
+
+    Notes
+    -----
+    The interpolation error is that of the uncorrected emulator, and so are the continua that its
+    normalisers divided out.
+    """
+
+    def __init__(
+        self,
+        emulator: Any,
+        corrections: LineCorrections,
+        *,
+        model_error: Any = None,
+        provenance: dict | None = None,
+    ) -> None:
+        self.emulator = emulator
+        self.corrections = corrections
+        self.model_error = model_error
+        self.provenance = provenance
+
+    @classmethod
+    def of_fitted(cls, emulator, corrections, **settings):
+        """Correct a fitted emulator, without fitting it again."""
+        new = cls(emulator, corrections, **settings)
+        new._take(emulator)
+        return new
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit the emulator to spectra of nodes, and correct its lines as they are corrected here.
+
+        Parameters
+        ----------
+        X : array-like or table of shape (n_nodes, n_parameters)
+            Stellar parameters of the nodes; names as those for which the corrections were learnt.
+        y : array-like of shape (n_nodes, n_pixels)
+            Their spectra, as the emulator takes them.
+
+        Returns
+        -------
+        self : CalibratedEmulator
+            The fitted emulator.
+
+        Raises
+        ------
+        ValueError
+            If the emulator refuses nodes or spectra.
+        """
+        self._take(clone(self.emulator).fit(X, y))
+        return self
+
+    def _take(self, emulator):
+        """Use a fitted emulator."""
+        check_is_fitted(emulator)
+        self.emulator_ = emulator
+        self.corrections_ = self.corrections
+        self.model_error_ = self.model_error
+        for name in (
+            "grid_",
+            "error_",
+            "node_continua_",
+            "wavelength_",
+            "resolution_",
+            "n_features_in_",
+            "n_pixels_fit_",
+            "selected_pixels_",
+            "interpolation_",
+        ):
+            setattr(self, name, getattr(emulator, name))
+        if hasattr(emulator, "feature_names_in_"):
+            self.feature_names_in_ = emulator.feature_names_in_
+
+    # Settings of the emulator that its base class and inference read.
+    @property
+    def medium(self) -> str | None:
+        """Medium of the wavelengths, that of the emulator."""
+        return self.emulator.medium
+
+    @property
+    def parameter_names(self) -> Any:
+        """Names of the parameters, those of the emulator."""
+        return self.emulator.parameter_names
+
+    @property
+    def extrapolate(self) -> str:
+        """What `predict` does outside the nodes, as set in the emulator."""
+        return self.emulator.extrapolate
+
+    @property
+    def interpolation(self) -> str:
+        """Kind of interpolation, as set in the emulator."""
+        return self.emulator.interpolation
+
+    def select(self, *, wavelength: ArrayLike) -> Self:
+        """Cut the emulator to part of the wavelengths, or move it to other pixels.
+
+        Parameters
+        ----------
+        wavelength : tuple (start, stop) or array-like of shape (n_new,)
+            Range to keep, Å; or new pixel centres within the old range, Å.
+
+        Returns
+        -------
+        CalibratedEmulator
+            A fitted emulator; this one is not changed.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If no pixel is within the range, or a new pixel is outside the old range.
+        """
+        check_is_fitted(self)
+        new = copy.copy(self)
+        new._take(self.emulator_.select(wavelength=wavelength))
+        new.corrections_ = self.corrections_.selected(new.wavelength_)
+        return new
+
+    def _flux(self, points):
+        return self.emulator_._flux(points) * self.corrections_.ratio(self.wavelength_, points)
+
+    def _flux_jacobian(self, points):
+        flux, slopes = self.emulator_._flux(points), self.emulator_._flux_jacobian(points)
+        ratio, log_slopes = self.corrections_.ratio_with_slopes(self.wavelength_, points)
+        return (np.asarray(slopes) + flux * log_slopes) * ratio
+
+    def _fitted_normalizer(self):
+        return self.emulator_._fitted_normalizer()

@@ -1,0 +1,389 @@
+"""Learn corrections from the equations of all stars, with priors learnt by leaving stars out."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from skphx.calibration._covariance import StarCovariance
+
+# Prior standard deviations before anything is learnt: ln strength, ln width and slope of a
+# line, of a strong line; the same for all lines of a group; and wings.
+STRENGTH, WIDTH, SLOPE = 0.3, 0.2, 0.1
+STRONG_STRENGTH, STRONG_WIDTH, STRONG_SLOPE = 0.5, 0.5, 0.3
+GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.3
+# How many lines with the starting prior a learnt prior width counts as.
+_PRIOR_LINES = 4.0
+# Standard deviations of the errors of the models before anything is learnt: of a line, of a
+# group, of wings; and amplitudes and lengths (km/s) of the error of the flux.
+_SCATTER, _GROUP_SCATTER, _WING_SCATTER = 0.05, 0.05, 0.05
+KERNELS = ((0.002, 17.0), (0.002, 100.0), (0.002, 500.0))
+# Factors between which a variance moves in one step, and what counts as prior knowledge of it.
+_LEAST_FACTOR, _MOST_FACTOR, _PSEUDO = 0.2, 5.0, 2.0
+_LARGEST_VARIANCE = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class ModelVariances:
+    """Variances of what stars do not share: errors of the models that no correction removes.
+
+    Attributes
+    ----------
+    lines : ndarray of shape (2 n_active,)
+        Of ln strength and ln width of each active line.
+    groups : ndarray of shape (2 n_groups,)
+        Of ln strength and ln width of all lines of a group together.
+    wings : ndarray of shape (n_wings,)
+        Of the wings of strong lines.
+    kernels : tuple of (float, float)
+        Amplitude (continuum 1) and length (km/s) of the error of the flux.
+    """
+
+    lines: np.ndarray
+    groups: np.ndarray
+    wings: np.ndarray
+    kernels: tuple[tuple[float, float], ...]
+
+    @classmethod
+    def start(cls, n_active, n_groups, n_wings):
+        """Return the variances before anything is learnt."""
+        return cls(
+            np.full(2 * n_active, _SCATTER**2),
+            np.full(2 * n_groups, _GROUP_SCATTER**2),
+            np.full(n_wings, _WING_SCATTER**2),
+            KERNELS,
+        )
+
+    def scaled(self, factor):
+        """Return all variances times a factor."""
+        return ModelVariances(
+            self.lines * factor,
+            self.groups * factor,
+            self.wings * factor,
+            tuple((amplitude * np.sqrt(factor), length) for amplitude, length in self.kernels),
+        )
+
+
+class Design:
+    """Which corrections there are, and their columns in the equations of a star.
+
+    Parameters
+    ----------
+    groups : LineGroups
+        Groups of all lines.
+    active : ndarray of shape (n_active,), int
+        Lines with corrections of their own.
+    with_slopes : bool
+        Whether strengths may change with 5040 K/Teff.
+
+    Attributes
+    ----------
+    parts : dict of slice
+        Columns of "strength", "width", "slope", "group strength", "group width", "wings".
+    label : ndarray of shape (n_columns,), int
+        Columns of one label share a prior width.
+    """
+
+    def __init__(self, groups, active, with_slopes):
+        self.with_slopes = with_slopes
+        n_active, n_groups = len(active), len(groups.names)
+        n_wings = 3 * len(groups.feature_center)
+        self.group = groups.number[active]
+        strong = groups.feature[active] >= 0
+        self.parts, labels, widths = {}, [], []
+        start = 0
+
+        def add(name, label, width):
+            nonlocal start
+            self.parts[name] = slice(start, start + len(label))
+            start += len(label)
+            labels.append(len(self.parts) * 10_000 + label)
+            widths.append(width)
+
+        own = 2 * self.group + strong
+        add("strength", own, np.where(strong, STRONG_STRENGTH, STRENGTH))
+        add("width", own, np.where(strong, STRONG_WIDTH, WIDTH))
+        n_slopes = n_active if with_slopes else 0
+        add("slope", own[:n_slopes], np.where(strong, STRONG_SLOPE, SLOPE)[:n_slopes])
+        add("group strength", np.zeros(n_groups, int), np.full(n_groups, GROUP_STRENGTH))
+        add("group width", np.zeros(n_groups, int), np.full(n_groups, GROUP_WIDTH))
+        add("wings", np.repeat([0, 1, 2], n_wings), np.full(3 * n_wings, WING))
+        self.label = np.unique(np.concatenate(labels), return_inverse=True)[1]
+        self.start_variance = np.concatenate(widths) ** 2
+
+    def columns(self, equations, coordinates):
+        """Return the columns of a star, (n_columns, n_pixels).
+
+        Parameters
+        ----------
+        equations : Equations
+            The star.
+        coordinates : ndarray of shape (2,)
+            Its t and coordinate of log g.
+        """
+        n_active = len(self.group)
+        t, logg = coordinates
+        parts = [equations.lines]
+        if self.with_slopes:
+            parts.append(equations.lines[:n_active] * t)
+        parts += [
+            equations.groups,
+            equations.wings,
+            equations.wings * t,
+            equations.wings * logg,
+        ]
+        return np.concatenate(parts)
+
+
+@dataclass(eq=False)
+class Solution:
+    """Corrections of one fit.
+
+    Attributes
+    ----------
+    values, error : ndarray of shape (n_columns,)
+        Corrections, and their standard errors.
+    sampling_error : ndarray of shape (n_columns,)
+        Standard deviation of the corrections that noise alone would give.
+    conditional : ndarray of shape (n_columns,)
+        Variance of each correction if all others were known.
+    prior : ndarray of shape (n_columns,)
+        Prior variances used.
+    information : ndarray of shape (n_stars, n_columns)
+        What each star says of each correction: inverse variance if all others were known.
+    """
+
+    values: np.ndarray
+    error: np.ndarray
+    sampling_error: np.ndarray
+    conditional: np.ndarray
+    prior: np.ndarray
+    information: np.ndarray
+
+
+class Learning:
+    """Equations of all stars, and what is learnt of them.
+
+    Parameters
+    ----------
+    design : Design
+        The corrections.
+    equations : list of Equations
+        One for each spectrum.
+    columns : list of ndarray of shape (n_columns, n_pixels)
+        Their columns in the design.
+    targets : list of ndarray of shape (n_pixels,)
+        Residuals that the corrections, from zero, have to explain.
+    families : ndarray of shape (n_spectra,), int
+        Spectra of one star have the same number, and are left out together.
+    """
+
+    def __init__(self, design, equations, columns, targets, families):
+        self.design, self.equations = design, equations
+        self.columns, self.targets, self.families = columns, targets, families
+        self._products = []
+
+    def weigh(self, variances):
+        """Compute the normal equations of every star with given errors of the models."""
+        self.variances = variances
+        self._products = []
+        for one, columns, target in zip(self.equations, self.columns, self.targets, strict=True):
+            covariance = StarCovariance(one, variances)
+            rows = covariance.prepare(np.concatenate([columns, target[None]]))
+            product = covariance.product(rows, rows)
+            self._products.append((product[:-1, :-1], product[:-1, -1]))
+
+    def solve(self, prior):
+        """Return the corrections of all stars.
+
+        Parameters
+        ----------
+        prior : ndarray of shape (n_columns,)
+            Prior variances.
+
+        Returns
+        -------
+        Solution
+            The corrections.
+        """
+        matrix, right = self._total()
+        values, inverse = self._solved(matrix, right, prior)
+        information = np.array([np.diag(part) for part, _ in self._products])
+        return Solution(
+            values,
+            np.sqrt(np.diag(inverse)),
+            np.sqrt(np.maximum(np.einsum("ij,jk,ki->i", inverse, matrix, inverse, optimize=True), 0.0)),
+            1.0 / (np.diag(matrix) + 1.0 / prior),
+            prior,
+            information,
+        )
+
+    def _total(self, without=None):
+        kept = [
+            product
+            for product, family in zip(self._products, self.families, strict=True)
+            if family != without
+        ]
+        n_columns = len(self.design.label)
+        matrix = sum((part for part, _ in kept), np.zeros((n_columns, n_columns)))
+        return matrix, sum((part for _, part in kept), np.zeros(n_columns))
+
+    @staticmethod
+    def _factor(matrix, prior):
+        root = np.sqrt(prior)
+        scaled = matrix * root[:, None] * root
+        scaled[np.diag_indices_from(scaled)] += 1.0
+        return root, cho_factor(scaled, lower=True, check_finite=False, overwrite_a=True)
+
+    def _solved(self, matrix, right, prior):
+        root, factor = self._factor(matrix, prior)
+        values = root * cho_solve(factor, root * right, check_finite=False)
+        inverse = cho_solve(factor, np.diag(root), check_finite=False) * root[:, None]
+        return values, inverse
+
+    def learnt_prior(self, solution):
+        """Return prior variances that the corrections of each kind of line suggest.
+
+        Expectation-maximisation: the mean of correction² plus error² over the columns that share
+        a width, where the starting width counts as some lines.
+
+        References
+        ----------
+        Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39, 1.
+        """
+        label = self.design.label
+        size = np.bincount(label)
+        found = np.bincount(label, solution.values**2 + solution.error**2)
+        start = np.bincount(label, self.design.start_variance) / size
+        return ((found + _PRIOR_LINES * start) / (size + _PRIOR_LINES))[label]
+
+    def leave_stars_out(self, prior):
+        """Predict each star from the others.
+
+        Parameters
+        ----------
+        prior : ndarray of shape (n_columns,)
+            Prior variances.
+
+        Returns
+        -------
+        LeftOut
+            How well that worked, and variances of the models that would explain it.
+        """
+        n_families = len(np.unique(self.families))
+        log_density = 0.0
+        shifts, noise_parts, model_parts = [], [], []
+        quadratic, trace = _Sums(self), _Sums(self)
+        for number, (one, columns, target) in enumerate(
+            zip(self.equations, self.columns, self.targets, strict=True)
+        ):
+            if n_families > 1:
+                matrix, right = self._total(self.families[number])
+            else:
+                matrix, right = self._total()
+            root, factor = self._factor(matrix, prior)
+            values = root * cho_solve(factor, root * right, check_finite=False)
+            added = solve_triangular(factor[0], columns * root[:, None], lower=True, check_finite=False)
+            # Corrections that change this star by nothing have no part in it.
+            size = (added**2).sum(axis=1)
+            added = added[size > 1e-8 * size.max(initial=0.0)]
+            covariance = StarCovariance(one, self.variances, added)
+            residual = target - values @ columns
+            rows = covariance.prepare(
+                np.concatenate([residual[None], one.lines, one.groups, one.wings, one.stellar])
+            )
+            first = tuple(part[:1] if k == 0 else part[:, :1] for k, part in enumerate(rows))
+            product = covariance.product(rows, first)[:, 0]
+            squares = covariance.squares(rows)
+            log_density -= 0.5 * (product[0] + covariance.log_determinant)
+            n_lines, n_groups, n_wings = len(one.lines), len(one.groups), len(one.wings)
+            ends = np.cumsum([1, n_lines, n_groups, n_wings])
+            quadratic.add([product[a:b] ** 2 for a, b in zip(ends, ends[1:], strict=False)])
+            trace.add([squares[a:b] for a, b in zip(ends, ends[1:], strict=False)])
+            found, expected = covariance.kernel_terms(
+                residual, one, [length for _, length in self.variances.kernels]
+            )
+            quadratic.kernels += found
+            trace.kernels += expected
+            stellar = tuple(part[ends[-1] :] if k == 0 else part[:, ends[-1] :] for k, part in enumerate(rows))
+            curvature = covariance.product(stellar, stellar)
+            inverse = np.linalg.pinv(curvature, hermitian=True)
+            shifts.append(inverse @ product[ends[-1] :])
+            noise_parts.append(np.diag(inverse))
+        updated = self._updated(quadratic, trace)
+        return LeftOut(log_density, np.array(shifts), np.sqrt(np.array(noise_parts)), updated)
+
+    def _updated(self, quadratic, trace):
+        """Move variances towards those that explain what is left, by their kinds of line."""
+        group = np.concatenate([self.design.group, self.design.group + self.design.group.max() + 1])
+        n_wings = len(self.variances.wings)
+        by_width = np.tile(np.arange(3), n_wings // 3)
+
+        def factor(found, expected, label):
+            found = np.bincount(label, found) + _PSEUDO
+            expected = np.bincount(label, expected) + _PSEUDO
+            return np.clip(found / expected, _LEAST_FACTOR, _MOST_FACTOR)[label]
+
+        old = self.variances
+        lines, groups, wings = (
+            old_part * factor(found, expected, label) if len(old_part) else old_part
+            for old_part, found, expected, label in (
+                (old.lines, quadratic.lines, trace.lines, group),
+                (old.groups, quadratic.groups, trace.groups, np.arange(len(old.groups))),
+                (old.wings, quadratic.wings, trace.wings, by_width),
+            )
+        )
+        kernels = tuple(
+            (
+                float(amplitude * np.sqrt(np.clip((found + 0.3) / (expected + 0.3), 0.1, 10.0))),
+                length,
+            )
+            for (amplitude, length), found, expected in zip(
+                old.kernels, quadratic.kernels, trace.kernels, strict=True
+            )
+        )
+        return replace(
+            old,
+            lines=np.minimum(lines, _LARGEST_VARIANCE),
+            groups=np.minimum(groups, _LARGEST_VARIANCE),
+            wings=np.minimum(wings, _LARGEST_VARIANCE),
+            kernels=kernels,
+        )
+
+
+class _Sums:
+    """Sums over stars for every variance."""
+
+    def __init__(self, learning):
+        variances = learning.variances
+        self.lines = np.zeros_like(variances.lines)
+        self.groups = np.zeros_like(variances.groups)
+        self.wings = np.zeros_like(variances.wings)
+        self.kernels = np.zeros(len(variances.kernels))
+
+    def add(self, parts):
+        """Add the terms of one star."""
+        self.lines += parts[0]
+        self.groups += parts[1]
+        self.wings += parts[2]
+
+
+@dataclass(eq=False)
+class LeftOut:
+    """Stars predicted from the others.
+
+    Attributes
+    ----------
+    log_density : float
+        Logarithm of the density of the spectra, up to a constant.
+    shifts, errors : ndarray of shape (n_spectra, n_parameters)
+        Errors of the stellar parameters that would be inferred, to first order, and the standard
+        errors that they would have.
+    variances : ModelVariances
+        Variances after one step towards those that explain the spectra.
+    """
+
+    log_density: float
+    shifts: np.ndarray
+    errors: np.ndarray
+    variances: ModelVariances
