@@ -198,3 +198,112 @@ def test_lines_of_a_real_spectrum_get_their_names(shared_data, tmp_path):
     # As vacuum wavelengths, the same centres would be other lines.
     wrong = identify_lines(cloner.line_centers_, read_vald(write(tmp_path)), medium="vacuum")
     assert "Si I" not in wrong.species
+
+
+class TestBroadLines:
+    """Names of broad lines, which the argument `fwhm` gives."""
+
+    # Narrow lines, beside which others are broad.
+    NARROW = np.arange(8600.0, 8607.0)
+
+    @pytest.fixture
+    def line_list(self):
+        rows = [
+            (8498.02, "Ca II", 0.85),
+            (8499.10, "CN", 0.05),
+            (8545.39, "H I", 0.03),
+            (8545.70, "Fe I", 0.45),
+            (8560.00, "Fe I", 0.30),
+            (8560.06, "Ti I", 0.32),
+            *((at, "Fe I", 0.2) for at in self.NARROW),
+        ]
+        wavelength, species, depth = zip(*rows, strict=True)
+        zeros = np.zeros(len(rows))
+        return LineList(
+            np.array(wavelength), np.array(species), zeros, zeros, np.array(depth), "air"
+        )
+
+    def named(self, line_list, center, fwhm, **options):
+        center = np.append(center, self.NARROW)
+        fwhm = np.append(fwhm, np.full(len(self.NARROW), 0.12))
+        return identify_lines(center, line_list, medium="air", fwhm=fwhm, **options)
+
+    @pytest.mark.parametrize(
+        ("center", "fwhm", "without", "name"),
+        [
+            (8499.12, 1.50, "CN", "Ca II"),  # a wing of Ca II
+            (8499.12, 0.12, "CN", "CN"),  # a narrow line at the same place
+            (8545.71, 1.20, "Fe I", "H I"),  # deeper in the list, but not broad
+            (8545.71, 0.12, "Fe I", "Fe I"),
+            (8545.39, 0.12, "H I", "H I"),
+            (8560.01, 1.50, "Ti I", "Ti I"),  # nothing near that makes broad lines
+            (8560.01, 0.08, "Ti I", "Fe I"),  # nearer for its width
+            (8560.40, 0.30, "", ""),  # beyond half of its width
+            (8560.12, 0.30, "", "Ti I"),  # within it
+            (8500.20, 4.00, "", ""),  # beyond the limit of 2 Å
+            (8499.90, 4.00, "", "Ca II"),
+        ],
+    )
+    def test_width_and_depth_choose(self, line_list, center, fwhm, without, name):
+        tolerance = 0.055
+        plain = identify_lines([center], line_list, medium="air", tolerance=tolerance)
+        assert plain.species.tolist() == [without]
+        found = self.named(line_list, center, fwhm, tolerance=tolerance)
+        assert found.species[0] == name
+        assert (found.species[1:] == "Fe I").all()
+
+    def test_offset_and_share_are_those_of_weighed_depths(self, line_list):
+        found = self.named(line_list, 8560.01, 0.08)
+        weights = np.array([0.30, 0.32]) * np.exp(-0.5 * np.array([0.01 / 0.04, 0.05 / 0.04]) ** 2)
+        assert found.n_candidates[0] == 2
+        np.testing.assert_allclose(found.share[0], weights[0] / weights.sum(), rtol=1e-6)
+        np.testing.assert_allclose(found.offset[0], 0.01, atol=1e-9)
+
+    def test_hydrogen_is_named_without_any_depths(self, line_list):
+        bare = LineList(
+            line_list.wavelength, line_list.species, line_list.excitation, line_list.log_gf,
+            np.full(len(line_list), np.nan), "air",
+        )  # fmt: skip
+        found = self.named(bare, [8545.71, 8545.71], [1.2, 0.12], min_depth=0.1)
+        assert found.species[:2].tolist() == ["H I", "Fe I"]
+
+    def test_no_lines(self, line_list):
+        assert len(identify_lines([], line_list, medium="air", fwhm=[]).species) == 0
+
+    @pytest.mark.parametrize(
+        ("fwhm", "message"),
+        [
+            (0.2, r"fwhm must hold a width in Å for each line, shape \(2,\), got shape \(\)"),
+            ([0.2], r"shape \(2,\), got shape \(1,\)"),
+            ([0.2, 0.0], "positive widths in Å, but that of line 1 is 0.0"),
+            ([np.nan, 0.2], "positive widths in Å, but that of line 0 is nan"),
+        ],
+    )
+    def test_bad_widths(self, line_list, fwhm, message):
+        with pytest.raises(ValueError, match=message):
+            identify_lines([8498.0, 8545.0], line_list, medium="air", fwhm=fwhm)
+
+
+@pytest.mark.shared_data
+def test_broad_lines_of_a_real_fit_get_their_names(shared_data):
+    path = shared_data / "vald_rvs.txt.gz"
+    if not path.is_file():
+        pytest.skip(f"needs a line list of VALD, and {path} does not exist")
+    fitted = [
+        (8541.53, 0.66, "Ca II"),
+        (8542.00, 4.08, "Ca II"),
+        (8598.88, 1.53, "H I"),
+        (8545.70, 1.22, "H I"),
+        (8467.54, 2.22, "H I"),
+        (8688.62, 0.25, "Fe I"),
+    ]
+    line_list = read_vald(path)
+    narrow = np.linspace(8470.0, 8700.0, 20)
+    center = np.append([line[0] for line in fitted], [8460.35, *narrow])
+    fwhm = np.append([line[1] for line in fitted], [1.07, *np.full(20, 0.11)])
+    found = identify_lines(center, line_list, medium="air", fwhm=fwhm)
+    assert found.species[: len(fitted)].tolist() == [line[2] for line in fitted]
+    assert found.species[len(fitted)] not in ("", "H I", "Ca II")
+    # Without widths, a weak line near the centre of a wing gives it its name.
+    plain = identify_lines(center, line_list, medium="air")
+    assert not {"Ca II", "H I"} & {plain.species[0], *plain.species[2:5]}

@@ -8,6 +8,7 @@ what                                       where
 the estimator                              ``_estimator.py``
 `predict`: spectra on the grid's pixels    ``_predict.py``
 `infer`: observed stars                    ``_infer.py``
+pixels near lines of chosen species        ``_outside_lines.py``
 one star or a list of stars                ``_star_list.py``
 settings of the forward model              ``_observation_model.py``
 bounds and priors                          ``_bounds_and_priors.py``
@@ -32,10 +33,12 @@ from skphx.inference._bounds_and_priors import boxes_around, priors_around
 from skphx.inference._comparison import compare_emulators
 from skphx.inference._observation_model import ObservationModel
 from skphx.inference._result import FLAGS, InferenceResult
+from skphx.observing._line_mask import LineMask
 
 __all__ = [
     "FLAGS",
     "InferenceResult",
+    "LineMask",
     "ObservationModel",
     "boxes_around",
     "compare_emulators",

@@ -98,20 +98,21 @@ def compare_emulators(
             "criterion='chi2'."
         )
 
-    def fit(segments):
+    def fit(segments, settings):
         return {
             name: estimator.infer([segments], **settings)[0]
             for name, estimator in estimators.items()
         }
 
-    results = fit(segments)
-    if len({result.n_pixels for result in results.values()}) > 1:
+    results = fit(segments, settings)
+    used = [np.isfinite(np.concatenate(result.residual)) for result in results.values()]
+    if any((one != used[0]).any() for one in used):
         for number, segment in enumerate(segments):
             shared = np.logical_and.reduce(
                 [np.isfinite(result.residual[number]) for result in results.values()]
             )
             segments[number] = replace(segment, mask=segment.mask | ~shared)
-        results = fit(segments)
+        results = fit(segments, _without_line_mask(settings))
     evidence = np.array([result.log_evidence for result in results.values()])
     odds = np.exp(evidence - evidence.max())
     probabilities = dict(zip(results, (odds / odds.sum()).tolist(), strict=True))
@@ -126,3 +127,11 @@ def compare_emulators(
             key=lambda each: np.nansum(np.concatenate(results[each].residual) ** 2),
         )
     return Comparison(name, results[name], results, criterion, probabilities)
+
+
+def _without_line_mask(settings):
+    """Return settings of `infer` without a mask of lines, which would move with the velocity."""
+    model = settings.get("observation_model")
+    if model is None:
+        return settings | {"line_mask": None}
+    return settings | {"observation_model": replace(model, line_mask=None)}

@@ -27,8 +27,8 @@ from skphx.inference._bounds_and_priors import (
     warn_of_cut,
 )
 from skphx.inference._compiling import compile_emulator
-from skphx.inference._infer import infer_stars
 from skphx.inference._observation_model import ObservationModel, check_observation_model
+from skphx.inference._outside_lines import infer_outside_lines
 from skphx.inference._pixel_weights import check_sigma
 from skphx.inference._predict import Search, predict_parameters
 from skphx.inference._result import InferenceResult, stack_results
@@ -36,6 +36,7 @@ from skphx.inference._sampling import PosteriorSampler
 from skphx.inference._star_list import StarsLike, list_stars
 from skphx.inference._starting_points import draw_templates
 from skphx.inference._surrogate import make_surrogate
+from skphx.observing._line_mask import LineMask
 
 #: Search boxes, as an array or by parameter name.
 Bounds: TypeAlias = ArrayLike | Mapping[str, tuple[ArrayLike | None, ArrayLike | None]]
@@ -378,6 +379,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         medium: Literal["air", "vacuum", "default"] | None = "default",
         continuum_degree: int | Literal["default"] | None = "default",
         limb_darkening: float | Literal["default"] = "default",
+        line_mask: LineMask | Literal["default"] | None = "default",
         bounds: Bounds | None = None,
         priors: PriorsLike | None = None,
         n_samples: int = 0,
@@ -395,7 +397,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             star of several segments (orders, arms or exposures) is a list of segments:
             ``[[blue, red]]`` is one star. A mapping of names to stars is a list with names.
         observation_model : ObservationModel or None
-            All settings below, from `velocity` to `limb_darkening`, in one object, in place of
+            All settings below, from `velocity` to `line_mask`, in one object, in place of
             those kept with the model. None is the `observation_model` of the constructor.
         velocity, vsini, macroturbulence : float, tuple (low, high), Quantity or "default"
             Radial velocity, v sin i and radial-tangential macroturbulence in km/s. A number is
@@ -415,6 +417,9 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             constructor, if no value is kept.
         limb_darkening : float or "default"
             Linear limb-darkening coefficient, for the rotation; 0.6, if no value is kept.
+        line_mask : LineMask, None or "default"
+            Pixels near lines of some species are left out, at the velocity of each star. None
+            leaves none out, as if no value is kept.
         bounds : array-like of shape (n_parameters, 2) or (n_stars, n_parameters, 2), optional
             Search box of the stellar parameters, or a mapping ``{"teff": (low, high)}`` with
             numbers or arrays of shape (n_stars,). It is cut to the grid; NaN and None mean the
@@ -436,12 +441,14 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         NotFittedError
             If `fit` was not called.
         TypeError
-            If `observation_model` is not an ObservationModel, or a star is of another type.
+            If `observation_model` is not an ObservationModel, `line_mask` is not a LineMask, or
+            a star is of another type.
         ValueError
             If a list of stars looks like the segments of one star: two of its spectra hardly
             overlap in wavelength, and none is a list. If a star has too few good pixels, the
             model does not cover them, only one medium is known, a setting is out of its range,
-            or both an `observation_model` and a keyword that it contains are given.
+            both an `observation_model` and a keyword that it contains are given, or a species
+            of `line_mask` has no line within the model's wavelengths.
         ImportError
             If `n_samples` is above 0 and emcee is not installed.
 
@@ -457,6 +464,11 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         at all velocities. The `n_starts` best of them are the starting points of the
         minimisation. If no errors are given, they are estimated from the scatter of the
         residuals. Pixels beyond the wavelengths of the model are left out.
+
+        With a `line_mask` and a range of velocities, stars are fitted twice. The first fit gives
+        the velocity. It leaves out the pixels that the lines reach at any velocity of the range,
+        if at least half of the pixels remain, and none otherwise. In the second, the mask is at
+        the velocity of the first.
 
         Examples
         --------
@@ -491,6 +503,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             medium=medium,
             continuum_degree=continuum_degree,
             limb_darkening=limb_darkening,
+            line_mask=line_mask,
         )
         star_list, star_names, several = list_stars(stars)
         names = self.emulator_.grid_.parameter_names
@@ -502,7 +515,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         sampler = None
         if n_samples:
             sampler = PosteriorSampler(n_samples, random.randint(np.iinfo(np.int32).max))
-        results = infer_stars(
+        results = infer_outside_lines(
             self.emulator_,
             star_list,
             used_model,

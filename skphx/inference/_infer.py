@@ -244,7 +244,7 @@ def _check_pixels(stars, good, covered, wavelength, limits):
             f"star {number} has {count} good pixels within the model's wavelengths, "
             f"{limits[0]:.6g} to {limits[1]:.6g} Å, and a fit needs {_FEWEST_PIXELS}; it has "
             f"{len(own)} good pixels in all{where}. Check its mask and errors (mask=True leaves a "
-            f"pixel out), or use a model of more wavelengths."
+            f"pixel out) and the line_mask, or use a model of more wavelengths."
         )
 
 

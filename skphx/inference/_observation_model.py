@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from skphx._domain import KINEMATIC_PARAMETERS, check_medium
 from skphx._plain import float_array
 from skphx.observing._forward_model import ForwardModel
+from skphx.observing._line_mask import LineMask, check_line_mask
 from skphx.observing._medium import to_medium
 from skphx.observing._observed_spectrum import ObservedSpectrum, StarLike, as_segments
 from skphx.observing._units import plain_number, speed_in_km_per_s
@@ -59,9 +60,13 @@ class ObservationModel:
         polynomial, ``"default"`` is the `continuum_degree` of the estimator.
     limb_darkening : float
         Linear limb-darkening coefficient, for the rotation.
+    line_mask : LineMask or None
+        Pixels near lines of these species, at the star's velocity, are left out.
 
     Raises
     ------
+    TypeError
+        If `line_mask` is not a LineMask.
     ValueError
         If a value is out of its range.
 
@@ -82,6 +87,7 @@ class ObservationModel:
     medium: Literal["air", "vacuum"] | None = None
     continuum_degree: int | Literal["default"] | None = "default"
     limb_darkening: float = 0.6
+    line_mask: LineMask | None = None
 
     def __post_init__(self):
         for name in KINEMATIC_PARAMETERS:
@@ -109,6 +115,7 @@ class ObservationModel:
             if name == "resolution" and not pair.min() > 0:
                 raise ValueError(f"resolution must be positive, λ/FWHM, got {value!r}.")
         check_medium(self.medium)
+        check_line_mask(self.line_mask)
         limb_darkening = float_array(self.limb_darkening, "limb_darkening")
         if limb_darkening.shape != () or not 0.0 <= limb_darkening <= 1.0:
             raise ValueError(f"limb_darkening must be from 0 to 1, got {self.limb_darkening!r}.")
