@@ -77,7 +77,7 @@ class LineCalibrator(BaseEstimator):
         own = np.clip(values[:, list(columns)], *lines.grid_.bounds.T)
         line_groups = group_lines(strongest_lines(lines.manifold_.at(own)), self.line_list, emulator.medium)
         corrections = LineCorrections.none(lines, columns, coordinates, line_groups)
-        active = None
+        active, left_out = None, None
         for iteration in range(self.n_iterations):
             current = emulator if iteration == 0 else CalibratedEmulator.of_fitted(emulator, corrections)
             for star in references:

@@ -92,7 +92,7 @@ def group_lines(lines, line_list, medium):
         depth = np.exp(log_area) / fwhm
         labels = np.array([f"depth class {k}" for k in np.searchsorted(_DEPTHS, depth)])
     else:
-        found = identify_lines(center, line_list, medium=medium, tolerance=0.1)
+        found = identify_lines(center, line_list, medium=medium, tolerance=0.1, fwhm=fwhm)
         species = found.species
         labels = np.where(found.identified, species, _OTHER)
         wavelength = np.where(found.identified, center - found.offset, center)

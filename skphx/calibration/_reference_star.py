@@ -264,7 +264,7 @@ class ReferenceStar:
         ):
             pixels = np.flatnonzero(good[where])
             step = np.median(np.diff(centres)) if len(centres) > 1 else width
-            size = max(1, int(width / (_PIXELS_PER_WIDTH * step)))
+            size = max(1, round(width / (_PIXELS_PER_WIDTH * step)))
             # Pixels of one bin are neighbours, also where some are left out.
             _, number = np.unique(pixels // size, return_inverse=True)
             found[place : place + len(pixels)] = start + number
