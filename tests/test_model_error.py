@@ -237,7 +237,7 @@ def test_continua_are_solved_for_with_the_covariance(emulator):
 
 
 def test_the_posterior_is_that_of_a_dense_gaussian(emulator):
-    likelihood, point, rows = make_likelihood(emulator, degree=None)
+    likelihood, point, _ = make_likelihood(emulator, degree=None)
     good = likelihood.weights[0] > 0
     inverse = likelihood.covariances[0].weighted(np.eye(len(good)))
     dense = np.linalg.inv(inverse[np.ix_(good, good)])
@@ -321,7 +321,7 @@ def test_false_ignores_the_errors(estimator):
 
 def test_an_emulator_without_errors_is_refused(estimator):
     star = observe(estimator.emulator_)
-    with pytest.raises(ValueError, match="calibrate it with skphx.calibration.LineCalibrator"):
+    with pytest.raises(ValueError, match=r"calibrate it with skphx\.calibration\.LineCalibrator"):
         estimator.infer(star, model_error=True, **RANGES)
 
 

@@ -2,12 +2,15 @@
 
 import numpy as np
 from scipy.linalg import cholesky, eigh, solve_triangular
+from scipy.sparse import csr_array
 
 # Most good pixels of a block, within which the covariance is dense.
 _BLOCK_SIZE = 2500
 # An error of a single line is left out of a block if it is nowhere larger than this part of the
 # noise of a pixel.
 _NEGLIGIBLE = 0.01
+# Errors of a line smaller than this part of the noise are 0: most lines are far away.
+_ROUNDING = 1e-5
 
 
 class PixelCovariance:
@@ -87,11 +90,11 @@ class PixelCovariance:
         self._blocks = []
         for pixels, is_inside in zip(blocks, significant, strict=True):
             own = independent[np.ix_(is_inside & ~is_shared, pixels)]
-            matrix = own.T @ own
-            for amplitude, length in kernels:
-                distance = np.abs(np.subtract.outer(velocity[pixels], velocity[pixels]))
-                scale = amplitude * self._root[pixels] * continuum[pixels]
-                matrix += np.outer(scale, scale) * np.exp(-distance / length)
+            own[np.abs(own) < _ROUNDING] = 0.0
+            lines = csr_array(own)
+            matrix = (lines.T @ lines).toarray()
+            if len(kernels):
+                self._add_kernels(matrix, pixels, kernels, velocity, continuum)
             matrix.flat[:: len(matrix) + 1] += 1.0
             lower = cholesky(matrix.T, lower=True, overwrite_a=True, check_finite=False)
             self._blocks.append((pixels, lower))
@@ -110,6 +113,20 @@ class PixelCovariance:
             # (1/root - 1) / (root² - 1), without the difference of nearly equal numbers.
             self._factors = -1.0 / (root * (1.0 + root))
             self.log_determinant += float(2.0 * np.log(root).sum())
+
+    def _add_kernels(self, matrix, pixels, kernels, velocity, continuum):
+        """Add the stationary errors of some pixels to a matrix, in units of the noise."""
+        distance = np.abs(np.subtract.outer(velocity[pixels], velocity[pixels]))
+        total = np.zeros_like(matrix)
+        for amplitude, length in kernels:
+            part = distance * (-1.0 / length)
+            np.exp(part, out=part)
+            part *= amplitude**2
+            total += part
+        scale = self._root[pixels] * continuum[pixels]
+        total *= scale[:, None]
+        total *= scale
+        matrix += total
 
     def whitened(self, values):
         """Return R `values`: independent numbers of variance 1, if the covariance is right.
