@@ -11,6 +11,8 @@ _BLOCK_SIZE = 2500
 _NEGLIGIBLE = 0.01
 # Errors of a line smaller than this part of the noise are 0: most lines are far away.
 _ROUNDING = 1e-5
+# Rows of the stationary errors that are computed at once.
+_STRIP = 32
 
 
 class PixelCovariance:
@@ -96,37 +98,35 @@ class PixelCovariance:
             if len(kernels):
                 self._add_kernels(matrix, pixels, kernels, velocity, continuum)
             matrix.flat[:: len(matrix) + 1] += 1.0
+            # The part above the diagonal is below that of the transposed matrix.
             lower = cholesky(matrix.T, lower=True, overwrite_a=True, check_finite=False)
             self._blocks.append((pixels, lower))
-        self._curves, self._factors = np.zeros((0, len(weights))), np.zeros(0)
         self.log_determinant = float(
             sum(
                 2.0 * (np.log(np.diag(lower)) - np.log(self._root[pixels])).sum()
                 for pixels, lower in self._blocks
             )
         )
-        shared = self._in_blocks(np.concatenate([independent[is_shared], common * self._root]))
-        if len(shared):
-            values, vectors = eigh(shared @ shared.T, overwrite_a=True, check_finite=False)
-            root = np.sqrt(1.0 + np.maximum(values, 0.0))
-            self._curves = vectors.T @ shared
-            # (1/root - 1) / (root² - 1), without the difference of nearly equal numbers.
-            self._factors = -1.0 / (root * (1.0 + root))
-            self.log_determinant += float(2.0 * np.log(root).sum())
+        shared = np.concatenate([independent[is_shared], common * self._root])
+        shared = self._in_blocks(shared)
+        values, vectors = eigh(shared @ shared.T, overwrite_a=True, check_finite=False)
+        root = np.sqrt(1.0 + np.maximum(values, 0.0))
+        self.log_determinant += float(2.0 * np.log(root).sum())
+        self._curves = vectors.T @ shared
+        # (1/root - 1) / (root² - 1), without the difference of nearly equal numbers.
+        self._factors = -1.0 / (root * (1.0 + root))
 
     def _add_kernels(self, matrix, pixels, kernels, velocity, continuum):
-        """Add the stationary errors of some pixels to a matrix, in units of the noise."""
-        distance = np.abs(np.subtract.outer(velocity[pixels], velocity[pixels]))
-        total = np.zeros_like(matrix)
-        for amplitude, length in kernels:
-            part = distance * (-1.0 / length)
-            np.exp(part, out=part)
-            part *= amplitude**2
-            total += part
-        scale = self._root[pixels] * continuum[pixels]
-        total *= scale[:, None]
-        total *= scale
-        matrix += total
+        """Add the stationary errors of some pixels, in units of the noise, above the diagonal."""
+        v, scale = velocity[pixels], self._root[pixels] * continuum[pixels]
+        # In strips that fit into the cache of the processor.
+        for start in range(0, len(pixels), _STRIP):
+            strip, onward = slice(start, start + _STRIP), slice(start, None)
+            distance = np.abs(v[strip, None] - v[onward])
+            total = sum(
+                amplitude**2 * np.exp(distance * (-1.0 / length)) for amplitude, length in kernels
+            )
+            matrix[strip, onward] += total * scale[strip, None] * scale[onward]
 
     def whitened(self, values):
         """Return R `values`: independent numbers of variance 1, if the covariance is right.
@@ -175,8 +175,6 @@ class PixelCovariance:
 
     def _mixed(self, values):
         """Apply the symmetric root (1 + V Vᵀ)^(-1/2)."""
-        if len(self._factors) == 0:
-            return values
         return values + ((values @ self._curves.T) * self._factors) @ self._curves
 
 
