@@ -376,6 +376,21 @@ def test_whitened_residuals_are_those_of_noise(drawn):
     assert np.mean(["bad_fit" in one.flags for one in without]) > 0.5
 
 
+def test_a_part_of_the_wavelengths_has_its_own_errors(estimator):
+    emulator = estimator.emulator_.estimator
+    emulator.model_error_ = LineErrors()
+    # The other pixels are masked: the emulator is cut only in the second call.
+    star = observe(emulator, emulator.model_error_, seed=6)
+    outside = (star.wavelength < 8508.0) | (star.wavelength > 8525.0)
+    whole = estimator.infer(replace(star, mask=outside), **RANGES)
+    inside = np.flatnonzero(~outside)
+    part = estimator.infer(star.part(slice(inside[0], inside[-1] + 1)), **RANGES)
+    assert part.n_pixels == whole.n_pixels
+    # The polynomial is that of another interval, and edges of pixels are those of neighbours.
+    np.testing.assert_allclose(part.parameters, whole.parameters, rtol=1e-3, atol=0.01)
+    np.testing.assert_allclose(part.errors, whole.errors, rtol=0.02)
+
+
 def test_a_star_of_two_segments(estimator):
     emulator = estimator.emulator_.estimator
     emulator.model_error_ = LineErrors(kernels=((0.003, 50.0),))

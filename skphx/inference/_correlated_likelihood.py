@@ -207,9 +207,11 @@ def _covariance_at(likelihood, model_error, row, point, continuum):
     stellar = emulator.grid_.resolve_outside(point[None, : likelihood.n_stellar], "clip")[0]
     kinematics = likelihood.kinematics(point[None])
     independent, common = (
-        observed_errors(forward, np.asarray(spectra, dtype=np.float64), kinematics) * continuum
+        observed_errors(forward, np.asarray(spectra, dtype=np.float64), kinematics)
         for spectra in model_error.error_spectra(inner, stellar)
     )
+    independent *= continuum
+    common *= continuum
     return PixelCovariance(
         likelihood.weights[row],
         forward.segment_slices,
