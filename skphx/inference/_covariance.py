@@ -25,7 +25,7 @@ def curvature_of_chi2(likelihood, rows, jacobian):
     ndarray of shape (n, n_columns, n_columns)
         In the approximation of Gauss and Newton.
     """
-    return (jacobian * likelihood.weights[rows][:, None]) @ np.swapaxes(jacobian, 1, 2)
+    return likelihood.weighted(jacobian, rows) @ np.swapaxes(jacobian, 1, 2)
 
 
 def inverted(curvature, widths, scales):

@@ -31,7 +31,8 @@ def error_of_pixels(error, forward, kinematics):
 def emulator_covariance(likelihood, error, points, rows, inverse, jacobian, continuum):
     """Return the covariance of the parameters due to the error of the emulator.
 
-    An error e of the emulated spectrum changes the solution by (JᵀWJ)⁻¹ JᵀW e.
+    An error e of the emulated spectrum changes the solution by (JᵀWJ)⁻¹ JᵀW e, where W is the
+    inverse covariance of the pixels.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def emulator_covariance(likelihood, error, points, rows, inverse, jacobian, cont
     """
     if error is None:
         return np.zeros_like(inverse)
-    vectors = jacobian * (likelihood.weights[rows] * continuum)[:, None]
+    vectors = likelihood.weighted(jacobian, rows) * continuum[:, None]
     response = inverse @ likelihood.forward.adjoint(vectors, likelihood.kinematics(points))
     factors = error.factors(points[:, : likelihood.n_stellar])
     changes = (response @ error.spectra.T) * factors[:, None]

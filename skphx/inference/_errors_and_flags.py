@@ -180,7 +180,8 @@ class _Fit:
         self.good = pixels.good[row]
         self.sigma_known = bool(pixels.sigma_known[row])
         self.residual = likelihood.flux[row] - model
-        self.chi2 = float((likelihood.weights[row] * self.residual**2).sum())
+        rows = np.array([row])
+        self.chi2 = float(likelihood.chi2(self.residual[None], rows)[0])
         self.width = np.diff(box, axis=1)[likelihood.columns, 0]
         self.varied = np.flatnonzero(self.width > 0)
         slices = likelihood.forward.segment_slices
@@ -188,7 +189,7 @@ class _Fit:
         self.n_free, self.freedom = degrees_of_freedom(likelihood, self.good, self.width)
         self.reduced = self.chi2 / self.freedom
         self._continuum_chi2 = continuum_chi2
-        scaled = self.residual * np.sqrt(likelihood.weights[row])
+        scaled = likelihood.whitened(self.residual[None], rows)[0]
         self._residuals = scaled, self.good, slices
         # Absorption lines of a negative continuum are emission.
         self._is_inverted = float(np.mean(continuum[self.good] < 0)) > 0.5
@@ -253,7 +254,8 @@ class _Fit:
         scaled, good, _ = self._residuals
         misfit = self.chi2 - noise_between_lines(scaled, good, self._depth) * good.sum()
         least = max(_BEYOND_EXPLAINS * misfit, MOST_SIGMAS**2 * self.scale)
-        gradient = -jacobian @ (likelihood.weights[self.row] * self.residual)
+        weighted = likelihood.weighted(self.residual[None], np.array([self.row]))[0]
+        gradient = -jacobian @ weighted
         for column in self.varied[self.varied < likelihood.n_stellar]:
             gain, step = self._beyond(column, curvature, gradient)
             edge = grid.bounds[column, int(step > 0)]
@@ -362,8 +364,7 @@ class _Fit:
         if not self.sigma_known:
             return np.nan
         likelihood, varied = self.likelihood, self.varied
-        variance = 1.0 / likelihood.weights[self.row][self.good]
-        evidence = -0.5 * cost - 0.5 * np.log(2.0 * np.pi * variance).sum()
+        evidence = -0.5 * cost - 0.5 * likelihood.log_normalisation(self.row)
         if len(varied):
             _, log_volume = np.linalg.slogdet(2.0 * np.pi * inverse[np.ix_(varied, varied)])
             evidence += 0.5 * log_volume
@@ -382,12 +383,13 @@ class _Fit:
 
 def _continuum_chi2(likelihood, rows):
     """Return chi² of the continuum without any line, shape (n,)."""
-    flux, weights = likelihood.flux[rows], likelihood.weights[rows]
+    flux = likelihood.flux[rows]
     flat = np.ones((len(rows), likelihood.forward.n_pixels))
     if likelihood.degree is None:
         # The weighted mean of the flux, instead of a polynomial.
-        total = weights.sum(axis=1, keepdims=True)
-        model = flat * ((weights * flux).sum(axis=1, keepdims=True) / total)
+        weighted = likelihood.weighted(flat, rows)
+        total = weighted.sum(axis=1, keepdims=True)
+        model = flat * ((weighted * flux).sum(axis=1, keepdims=True) / total)
     else:
         model, _, _ = likelihood.with_continuum(flat, rows)
-    return (weights * (model - flux) ** 2).sum(axis=1)
+    return likelihood.chi2(model - flux, rows)

@@ -223,6 +223,9 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
     ) -> NDArray[np.float64]:
         """Infer the stellar parameters of spectra.
 
+        Errors of the model's lines that a calibration measures are not used here; see
+        :meth:`infer`.
+
         Parameters
         ----------
         X : array-like of shape (n_spectra, n_pixels)
@@ -383,6 +386,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         bounds: Bounds | None = None,
         priors: PriorsLike | None = None,
         n_samples: int = 0,
+        model_error: bool | Literal["default"] = "default",
     ) -> InferenceResult:
         """Infer parameters of observed stars on their own pixels, with errors and flags.
 
@@ -429,6 +433,10 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             numbers or arrays of shape (n_stars,); or an array as in `predict`.
         n_samples : int
             Number of samples of the posterior of each star to draw with emcee.
+        model_error : bool or "default"
+            Whether the errors of the model's lines, which a calibration measures, are part of
+            the errors of the pixels. ``"default"``: where the emulator has them, as
+            ``emulator_.model_error_``. False ignores them.
 
         Returns
         -------
@@ -448,7 +456,8 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             overlap in wavelength, and none is a list. If a star has too few good pixels, the
             model does not cover them, only one medium is known, a setting is out of its range,
             both an `observation_model` and a keyword that it contains are given, or a species
-            of `line_mask` has no line within the model's wavelengths.
+            of `line_mask` has no line within the model's wavelengths. If `model_error` is True
+            and the emulator has none, or it is another value.
         ImportError
             If `n_samples` is above 0 and emcee is not installed.
 
@@ -469,6 +478,12 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         the velocity. It leaves out the pixels that the lines reach at any velocity of the range,
         if at least half of the pixels remain, and none otherwise. In the second, the mask is at
         the velocity of the first.
+
+        Errors of the model are shared by pixels: all those of a line, or of the lines of a
+        species. Chi², flags, errors, evidence and samples use the covariance of the pixels at the
+        star's own parameters, broadening and continuum, which is held fixed while the parameters
+        change. Stars without errors of their own then have the noise that neighbouring pixels do
+        not share. `predict` has no model error.
 
         Examples
         --------
@@ -527,6 +542,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             error=self.error_,
             surrogate=self.surrogate_,
             sampler=sampler,
+            model_error=self._model_error(model_error),
             continuum_degree=self.continuum_degree,
         )
         results = [
@@ -582,7 +598,8 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         resolution, sampled at a third of the standard deviation of the line-spread function, and
         compressed to principal components. For each star, velocity, rotation and pixels are then
         computed from a few thousand samples. The compiled flux is normalised, also if the
-        emulator has a normaliser.
+        emulator has a normaliser. It has no errors of lines (`model_error_`), and `infer` of the
+        compiled estimator does not use them.
 
         Parameters
         ----------
@@ -674,6 +691,25 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         self.surrogate_ = None
         if self.search == "gauss-newton":
             self.surrogate_ = make_surrogate(emulator)
+
+    def _model_error(self, model_error):
+        """Return the errors of the emulator's lines that a call of `infer` uses, or None."""
+        is_default = isinstance(model_error, str) and model_error == "default"
+        if not (is_default or isinstance(model_error, bool | np.bool_)):
+            raise ValueError(
+                f"model_error must be 'default', True or False, got {model_error!r}; the errors "
+                f"themselves belong to the emulator, as its attribute model_error_."
+            )
+        if not model_error:
+            return None
+        found = getattr(self.emulator_, "model_error_", None)
+        if found is None and not is_default:
+            raise ValueError(
+                "model_error=True needs an emulator with the errors of its lines, the attribute "
+                "model_error_, and this one has none; calibrate it with "
+                "skphx.calibration.LineCalibrator, or leave model_error out."
+            )
+        return found
 
     def _templates(self, boxes, random):
         """Return the initial points for some search boxes."""

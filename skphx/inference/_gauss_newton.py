@@ -38,6 +38,10 @@ class Minima:
     converged: np.ndarray
     n_evaluations: np.ndarray
 
+    def part(self, searches):
+        """Return the rows of some searches, by number; a copy."""
+        return Minima(*(values[searches] for values in vars(self).values()))
+
 
 def gauss_newton(evaluate, boxes, starts, *, tolerance=1e-10, floor=0.0, max_evaluations=60):
     """Minimise sums of squares within boxes, all searches at once.

@@ -10,7 +10,7 @@ from skphx._domain import KINEMATIC_PARAMETERS, SPEED_OF_LIGHT
 from skphx.inference._emulator_covariance import error_of_pixels
 from skphx.inference._errors_and_flags import make_results
 from skphx.inference._likelihood import Likelihood
-from skphx.inference._minimisation import in_blocks, minimise
+from skphx.inference._minimisation import in_blocks, minimise_coarsely, minimise_finally
 from skphx.inference._pixel_weights import PixelErrors, inverse_variances, median_levels
 from skphx.inference._result import InferenceResult
 from skphx.inference._star_list import check_flat_list, naming_star
@@ -39,6 +39,7 @@ def infer_stars(
     error=None,
     surrogate=None,
     sampler=None,
+    model_error=None,
     continuum_degree=3,
 ):
     """Fit observed stars; stars on the same pixels are fitted together.
@@ -67,6 +68,9 @@ def infer_stars(
         Low-rank surrogate of the emulator.
     sampler : PosteriorSampler or None
         Adds samples to each result.
+    model_error : object or None
+        Errors of the model's lines, see
+        :meth:`~skphx.inference._correlated_likelihood.CorrelatedLikelihood.at`.
     continuum_degree : int or None
         Degree of the continuum, if `observation_model` has ``"default"``.
 
@@ -109,7 +113,7 @@ def infer_stars(
                 error,
                 surrogate,
             )
-        found = fit.results(boxes[members], n_starts, n_jobs, sampler)
+        found = fit.results(boxes[members], n_starts, n_jobs, sampler, model_error)
         results.update(zip(members, found, strict=True))
     return [results[number] for number in range(len(stars))]
 
@@ -168,14 +172,14 @@ class _GroupFit:
         scanned = _cut_long_spectra(self.coarse_likelihood, segments, observation_model)
         self.scan = TemplateScan(scanned, templates, observation_model.ranges)
 
-    def results(self, boxes, n_starts, n_jobs, sampler):
+    def results(self, boxes, n_starts, n_jobs, sampler, model_error):
         """Return the results of all stars of the group.
 
         Parameters
         ----------
         boxes : ndarray of shape (n_group, n_parameters + 4, 2)
             Search boxes, in natural units.
-        n_starts, n_jobs, sampler
+        n_starts, n_jobs, sampler, model_error
             As in :func:`infer_stars`.
 
         Returns
@@ -185,15 +189,20 @@ class _GroupFit:
         """
 
         def results_of(rows):
-            likelihood, end, internal, scales = minimise(
-                self.likelihood,
-                self.coarse_likelihood,
-                self.scan,
-                rows,
-                boxes,
-                n_starts,
-                self.pixels,
-                self.error,
+            coarse, internal = minimise_coarsely(
+                self.coarse_likelihood, self.scan, rows, boxes, n_starts, self.pixels
+            )
+            if model_error is None:
+                return final_results(rows, coarse, internal)
+            # Covariances of pixels are large: there is that of one star at a time.
+            return [
+                final_results(rows[[place]], coarse.part([place]), internal)[0]
+                for place in range(len(rows))
+            ]
+
+        def final_results(rows, coarse, internal):
+            likelihood, end, scales = minimise_finally(
+                self.likelihood, coarse, rows, internal, self.pixels, self.error, model_error
             )
             results, scales = make_results(
                 likelihood,

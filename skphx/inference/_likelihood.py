@@ -144,6 +144,71 @@ class Likelihood:
             grams.append(gram)
         return spectrum * continuum, continuum, grams
 
+    def chi2(self, residual, rows):
+        """Return chi² of residuals.
+
+        Parameters
+        ----------
+        residual : ndarray of shape (n, n_pixels)
+            Model minus observed flux, or the opposite.
+        rows : ndarray of shape (n,), int
+            Observed spectrum of each.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Sums of squares in units of the errors.
+        """
+        return (self.weights[rows] * residual**2).sum(axis=1)
+
+    def whitened(self, values, rows):
+        """Return vectors in units of the errors: residuals become independent numbers.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, n_pixels) or (n, n_vectors, n_pixels)
+            Vectors on the pixels.
+        rows : ndarray of shape (n,), int
+            Observed spectrum of each.
+
+        Returns
+        -------
+        ndarray of the shape of `values`
+            The vectors divided by the errors of the pixels; 0 for pixels that are left out.
+        """
+        return values * _for_vectors(np.sqrt(self.weights[rows]), values)
+
+    def weighted(self, values, rows):
+        """Return vectors multiplied by the inverse covariance of the pixels.
+
+        Parameters
+        ----------
+        values, rows
+            As in `whitened`.
+
+        Returns
+        -------
+        ndarray of the shape of `values`
+            The vectors divided by the variances of the pixels; 0 for pixels that are left out.
+        """
+        return values * _for_vectors(self.weights[rows], values)
+
+    def log_normalisation(self, row):
+        """Return the logarithm of the determinant of 2π times the covariance of the pixels.
+
+        Parameters
+        ----------
+        row : int
+            Number of a spectrum.
+
+        Returns
+        -------
+        float
+            Natural logarithm; pixels that are left out do not count.
+        """
+        weights = self.weights[row]
+        return np.log(2.0 * np.pi * (1.0 / weights[weights > 0])).sum()
+
     def log_posterior(self, points, rows, *, scale=1.0):
         """Return the logarithm of the posterior up to a constant, marginalised over continua.
 
@@ -165,8 +230,7 @@ class Likelihood:
         for start in range(0, len(points), self.block):
             part = slice(start, start + self.block)
             model, _, grams = self.with_continuum(self.spectrum(points[part]), rows[part])
-            chi2 = (self.weights[rows[part]] * (model - self.flux[rows[part]]) ** 2).sum(axis=1)
-            log[part] = -0.5 * chi2 / scale
+            log[part] = -0.5 * self.chi2(model - self.flux[rows[part]], rows[part]) / scale
             for gram in grams:
                 log[part] -= 0.5 * np.linalg.slogdet(gram)[1]
         return log - 0.5 * self.prior_chi2(points, rows)
@@ -218,9 +282,8 @@ class Likelihood:
         for start in range(0, n, self.block):
             part = slice(start, start + self.block)
             _, residual, jacobian = self.derivatives(points[part], rows[part])
-            weights = self.weights[rows[part]]
-            cost[part] = (weights * residual**2).sum(axis=1)
-            weighted = jacobian * weights[:, None]
+            cost[part] = self.chi2(residual, rows[part])
+            weighted = self.weighted(jacobian, rows[part])
             gradient[part, self.columns] = (weighted @ residual[..., None])[..., 0]
             inner = weighted @ np.swapaxes(jacobian, 1, 2)
             curvature[part, self.columns[:, None], self.columns] = inner
@@ -289,11 +352,21 @@ class Likelihood:
         return values[:, :, None] * np.eye(self.n_parameters)
 
 
+def _for_vectors(weights, values):
+    """Return weights of shape (n, n_pixels) so that they multiply one or several vectors."""
+    return weights if values.ndim == 2 else weights[:, None]
+
+
+def ridge(trace):
+    """Return what is added to the diagonal of normal equations of this trace."""
+    return _RIDGE * trace + np.finfo(float).tiny
+
+
 def weighted_gram(weights, basis):
     """Return weighted products of basis functions, slightly regularised, shape (n, q, q)."""
     n_terms = len(basis)
     products = (basis[:, None] * basis).reshape(n_terms**2, -1)
     gram = (weights @ products.T).reshape(-1, n_terms, n_terms)
     trace = np.einsum("nii->n", gram)
-    gram += (_RIDGE * trace + np.finfo(float).tiny)[:, None, None] * np.eye(n_terms)
+    gram += ridge(trace)[:, None, None] * np.eye(n_terms)
     return gram

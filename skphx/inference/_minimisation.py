@@ -7,8 +7,9 @@ the weight of the spectrum, and not that of the priors.
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from skphx.inference._correlated_likelihood import CorrelatedLikelihood, weigh_by_white_noise
 from skphx.inference._covariance import excess_of_emulator
-from skphx.inference._gauss_newton import Minima, gauss_newton
+from skphx.inference._gauss_newton import gauss_newton
 from skphx.inference._likelihood import to_internal, to_natural
 from skphx.inference._misfit import variance_scale
 from skphx.inference._pixel_weights import ROUNDING, weigh_by_scatter
@@ -17,21 +18,17 @@ from skphx.inference._pixel_weights import ROUNDING, weigh_by_scatter
 _TOLERATED_CHI2 = 1e-4
 # Minimisation ends if the next step would lower chi² by less than this part of chi².
 _COARSE_TOLERANCE, _FINAL_TOLERANCE = 1e-3, 1e-9
+# How often the covariance of the model's errors is computed: at the coarse end and at the minimum.
+_N_COVARIANCES = 2
 
 
-def minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels, error=None):
-    """Minimise from each starting point of some spectra, and keep the lowest end of each.
-
-    All starting points are followed to a coarse tolerance. The best end of each spectrum is then
-    followed to the final tolerance, and from there, if it has priors, to their common minimum.
+def minimise_coarsely(likelihood, scan, rows, boxes, n_starts, pixels):
+    """Follow each starting point of some spectra coarsely, and keep the lowest end of each.
 
     Parameters
     ----------
     likelihood : Likelihood
-        The spectra, with the emulator.
-    coarse_likelihood : Likelihood
-        The same with the low-rank surrogate, for the coarse minimisation; with the emulator if
-        there is no surrogate.
+        The spectra, with the low-rank surrogate; with the emulator if there is no surrogate.
     scan : TemplateScan
         Starting points.
     rows : ndarray of shape (n,), int
@@ -42,31 +39,70 @@ def minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels,
         Number of starting points of each spectrum.
     pixels : PixelErrors
         Errors of the pixels.
-    error : InterpolationError or None
-        Interpolation-error model, for the weight of the priors.
 
     Returns
     -------
-    likelihood : Likelihood
-        The same; if spectra have no errors, a copy weighted by their scatter.
     end : Minima
         One row for each spectrum, points with squares.
     boxes : ndarray of shape (n_spectra, n_parameters + 4, 2)
         Boxes with squares.
-    scales : ndarray of shape (n,)
-        Factors of the variances of the flux that the residuals without priors ask for, see
-        :func:`~skphx.inference._misfit.variance_scale`; NaN for spectra without priors.
     """
     starts = scan.starts(rows, boxes, n_starts)
     starts = to_internal(starts.reshape(len(rows) * n_starts, -1), likelihood.n_stellar)
     boxes = np.moveaxis(to_internal(np.moveaxis(boxes, 2, 1), likelihood.n_stellar), 1, 2)
     repeated = np.repeat(rows, n_starts)
-    coarse = _best_ends(coarse_likelihood, repeated, boxes, starts, pixels, _COARSE_TOLERANCE)
-    likelihood = weigh_by_scatter(likelihood, rows, coarse.points, pixels)
-    end = _best_ends(likelihood, rows, boxes, coarse.points, pixels, _FINAL_TOLERANCE)
-    end.n_evaluations += coarse.n_evaluations
+    return _best_ends(likelihood, repeated, boxes, starts, pixels, _COARSE_TOLERANCE), boxes
+
+
+def minimise_finally(likelihood, coarse, rows, boxes, pixels, error=None, model_error=None):
+    """Follow the coarse end of each spectrum to its minimum.
+
+    It is followed to the final tolerance, and from there, if the spectrum has priors, to their
+    common minimum.
+
+    The covariance of the model's errors is that of the coarse end, which is held fixed. At the
+    minimum it is computed again, and the minimum is searched once more, so that a coarse end
+    that is far away has little influence.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        The spectra, with the emulator.
+    coarse : Minima
+        Coarse ends, one row for each of `rows`.
+    rows, boxes
+        Numbers of the spectra, and the boxes of all spectra with squares.
+    pixels : PixelErrors
+        Errors of the pixels.
+    error : InterpolationError or None
+        Interpolation-error model, for the weight of the priors.
+    model_error : object or None
+        Errors of the model's lines, see
+        :meth:`~skphx.inference._correlated_likelihood.CorrelatedLikelihood.at`.
+
+    Returns
+    -------
+    likelihood : Likelihood
+        The same; if spectra have no errors, a copy weighted by their scatter; with `model_error`,
+        with the covariances of the pixels.
+    end : Minima
+        One row for each spectrum, points with squares.
+    scales : ndarray of shape (n,)
+        Factors of the variances of the flux that the residuals without priors ask for, see
+        :func:`~skphx.inference._misfit.variance_scale`; NaN for spectra without priors.
+    """
+    noise, end = likelihood, coarse
+    for _ in range(1 if model_error is None else _N_COVARIANCES):
+        if model_error is None:
+            likelihood = weigh_by_scatter(noise, rows, end.points, pixels)
+        else:
+            weighed = weigh_by_white_noise(noise, rows, end.points, pixels)
+            likelihood = CorrelatedLikelihood.at(weighed, model_error, rows, end.points)
+        n_before = end.n_evaluations
+        end = _best_ends(likelihood, rows, boxes, end.points, pixels, _FINAL_TOLERANCE)
+        end.n_evaluations += n_before
     end, scales = _with_priors(likelihood, rows, boxes, end, pixels, error)
-    return likelihood, end, boxes, scales
+    return likelihood, end, scales
 
 
 def _with_priors(likelihood, rows, boxes, end, pixels, error):
@@ -136,12 +172,12 @@ def variance_scales(likelihood, rows, points, widths, pixels):
     for start in range(0, len(rows), likelihood.block):
         part = slice(start, start + likelihood.block)
         model, _, _ = likelihood.with_continuum(likelihood.spectrum(points[part]), rows[part])
+        scaled = likelihood.whitened(likelihood.flux[rows[part]] - model, rows[part])
         for place, row in enumerate(rows[part]):
-            scaled = (likelihood.flux[row] - model[place]) * np.sqrt(likelihood.weights[row])
             good = pixels.good[row]
             _, freedom = degrees_of_freedom(likelihood, good, widths[start + place])
             scales[start + place] = variance_scale(
-                scaled, good, slices, freedom, bool(pixels.sigma_known[row])
+                scaled[place], good, slices, freedom, bool(pixels.sigma_known[row])
             )
     return scales
 
@@ -192,14 +228,9 @@ def _best_ends(likelihood, rows, boxes, starts, pixels, tolerance, evaluate=None
     n_spectra = len(np.unique(rows))
     n_starts = len(rows) // n_spectra
     best = end.cost.reshape(n_spectra, n_starts).argmin(axis=1) + np.arange(n_spectra) * n_starts
-    return Minima(
-        end.points[best],
-        end.cost[best],
-        end.gradient[best],
-        end.curvature[best],
-        end.converged[best],
-        end.n_evaluations.reshape(n_spectra, n_starts).sum(axis=1),
-    )
+    lowest = end.part(best)
+    lowest.n_evaluations = end.n_evaluations.reshape(n_spectra, n_starts).sum(axis=1)
+    return lowest
 
 
 def in_blocks(function, blocks, n_jobs):

@@ -9,7 +9,7 @@ from skphx._domain import KINEMATIC_PARAMETERS
 from skphx.inference._emulation import RawFlux
 from skphx.inference._emulator_covariance import error_of_pixels
 from skphx.inference._likelihood import Likelihood, to_natural
-from skphx.inference._minimisation import in_blocks, minimise
+from skphx.inference._minimisation import in_blocks, minimise_coarsely, minimise_finally
 from skphx.inference._pixel_weights import PixelErrors, inverse_variances, median_levels
 from skphx.inference._starting_points import TemplateScan
 from skphx.observing._model_pixels import ModelPixels
@@ -104,7 +104,10 @@ def predict_parameters(
     boxes = np.concatenate([boxes, np.zeros((n_spectra, n_kinematic, 2))], axis=1)
 
     def points_of(rows):
-        _, end, _, _ = minimise(likelihood, coarse_likelihood, scan, rows, boxes, n_starts, pixels)
+        coarse, internal = minimise_coarsely(
+            coarse_likelihood, scan, rows, boxes, n_starts, pixels
+        )
+        _, end, _ = minimise_finally(likelihood, coarse, rows, internal, pixels)
         return to_natural(end.points, likelihood.n_stellar)[:, : likelihood.n_stellar]
 
     blocks = np.split(np.arange(n_spectra), np.arange(_BLOCK, n_spectra, _BLOCK))
