@@ -22,6 +22,7 @@ _HOME_OF_NAME = {
     "save_model": "skphx._persistence",
 }
 _SUBMODULES = (
+    "calibration",
     "datasets",
     "inference",
     "inspection",

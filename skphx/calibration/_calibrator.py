@@ -1,40 +1,139 @@
 """LineCalibrator: learn from stars with known parameters what is wrong with each line."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import copy
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
+from skphx._domain import check_medium
 from skphx._input_parameters import plain_parameters
 from skphx._restore import restore_on_failure
+from skphx.calibration._assembling import corrected, model_error, table_of
 from skphx.calibration._corrections import Coordinates, LineCorrections
+from skphx.calibration._design import Design
 from skphx.calibration._emulator import CalibratedEmulator
 from skphx.calibration._features import group_lines, strongest_lines
-from skphx.calibration._learning import Design, Learning, ModelVariances
-from skphx.calibration._model_error import LineModelError
+from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
 from skphx.calibration._reference_star import ReferenceStar
+from skphx.inference._estimator import PriorsLike, StellarParameterEstimator
 from skphx.inference._observation_model import ObservationModel, check_observation_model
-from skphx.inference._star_list import list_stars, naming_star
+from skphx.inference._result import InferenceResult, stack_results
+from skphx.inference._star_list import StarsLike, list_stars, naming_star
 from skphx.lines._base_emulator import LineEmulator
+from skphx.species import LineList
 
-# A line has corrections of its own if a change of its strength by the prior width is seen with
-# at least this signal-to-noise ratio in one star.
-_LEAST_SIGNAL, _PRIOR = 1.0, 0.3
-# Largest absolute correction of ln width.
-_MOST_WIDTH = 1.5
+# A line has corrections of its own if a change of its strength by 30 % is seen with at least
+# this signal-to-noise ratio in one star.
+_LEAST_SIGNAL, _CHANGE = 1.0, 0.3
+# Slopes are used if the stars that are left out are so much more probable with them.
+_LEAST_GAIN = 5.0
+# Fewest stars from which slopes, and prior widths, are learnt.
+_FEWEST_FOR_SLOPES, _FEWEST_TO_LEAVE_OUT = 4, 2
 
 
 class LineCalibrator(BaseEstimator):
+    """Correct the lines of an emulator by stars whose parameters are known.
+
+    Models of stars have wrong lines: oscillator strengths, damping, profiles of hydrogen. The
+    calibrator observes the models as the stars were observed, with their velocity, rotation and
+    continuum fitted, and finds one correction for each line that makes them agree for all stars:
+    of its strength, of its width, and, where leaving stars out asks for it, of the change of its
+    strength with Teff. Strong lines also get wings. What stars do not share remains as an error
+    of the models, by line, which :meth:`StellarParameterEstimator.infer` takes into account.
+
+    Parameters
+    ----------
+    emulator : FluxEmulator or LineManifoldRegressor
+        Fitted emulator to correct; it is not changed.
+    line_list : LineList or None, default=None
+        Known transitions, such as from :func:`skphx.species.read_vald`. With it, lines of one
+        species share prior widths, and corrections have names; without it, lines of similar
+        depth share them.
+    lines : LineManifoldRegressor or None, default=None
+        Fitted emulator whose lines are corrected, if `emulator` has none. Its grid may have fewer
+        nodes and fewer parameters than that of `emulator`. None takes `emulator`.
+    slopes : bool or "auto", default="auto"
+        Whether strengths may change with 5040 K/Teff. ``"auto"`` tries both and keeps slopes if
+        stars that are left out are better predicted with them.
+    observation_model : ObservationModel or None, default=None
+        Settings of the forward model: ranges of velocity and rotation, resolution, continuum,
+        lines to leave out. None is that of stars at rest.
+    continuum_degree : int or None, default=3
+        Degree of the continuum of each segment, if `observation_model` has ``"default"``.
+    max_lines : int, default=800
+        Largest number of lines with corrections of their own: those that the stars show best.
+        The others have those of their species or depth.
+    n_iterations : int, default=2
+        Number of times that lines, velocities and continua are linearised and solved.
+
+    Attributes
+    ----------
+    emulator_ : CalibratedEmulator
+        The corrected emulator.
+    corrections_ : LineCorrections
+        The corrections; ``corrections_.to_pandas()`` has a row for each line.
+    model_error_ : LineModelError
+        What the corrections leave, by line, species and length of correlation.
+    uses_slopes_ : bool
+        Whether strengths change with 5040 K/Teff.
+    scale_ : float
+        Factor of the variances of the models, from the stars left out.
+    kinematics_ : ndarray of shape (n_spectra, 4)
+        Velocity, v sin i and macroturbulence (km/s), and resolution of each star, as fitted.
+    left_out_shift_, left_out_error_ : ndarray of shape (n_spectra, n_parameters)
+        Difference between the parameters that would be inferred with the other stars' corrections
+        and the reference values, to first order, and its standard error before scaling; NaN with
+        fewer than two stars. :meth:`infer_left_out` has the differences without approximation.
+    star_names_ : list of str
+        Names of the stars, or their numbers.
+
+    See Also
+    --------
+    skphx.StellarParameterEstimator.infer : Parameters of stars from the corrected emulator.
+    skphx.inspection.CalibrationDisplay : Pictures.
+
+    Notes
+    -----
+    All corrections are solved for together, as ridge regression with Gaussian priors: of each
+    line, common to the lines of a species, and of wings. The widths of the priors are learnt by
+    expectation-maximisation, and the variances of the models' errors by leaving stars out: a
+    variance grows if the squares of what is left exceed their expectation. Two or more spectra of
+    one star must have the same entry of `groups`.
+
+    References
+    ----------
+    Boeche & Grebel (2016), A&A 587, A2, who tune oscillator strengths on a few stars; Czekala et
+    al. (2015), ApJ 812, 128, for the covariance of what models leave.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphx import LineManifoldRegressor, VoigtCloner
+    >>> from skphx.calibration import LineCalibrator
+    >>> from skphx.datasets import make_stellar_grid
+    >>> grid = make_stellar_grid(teff=(5000, 6000), logg=(4.0, 5.0), feh=(0.0,), n_pixels=1000,
+    ...                          wavelength=(8500.0, 8520.0), n_lines=10, return_lines=True)
+    >>> spectra = grid.spectra / grid.continuum
+    >>> emulator = LineManifoldRegressor(VoigtCloner(wavelength=grid.wavelength))
+    >>> emulator = emulator.fit(grid.parameters, spectra)
+    >>> stars = [{"wavelength": grid.wavelength, "flux": flux**1.1, "sigma": 0.005}
+    ...          for flux in spectra]
+    >>> calibrator = LineCalibrator(emulator).fit(stars, grid.parameters)
+    >>> deepest = calibrator.corrections_.to_pandas().nlargest(1, "depth")
+    >>> bool(abs(deepest["strength"].iloc[0] - np.log(1.1)) < 0.05)
+    True
+    """
+
     def __init__(
         self,
         emulator: Any,
-        line_list: Any = None,
+        line_list: LineList | None = None,
         *,
         lines: Any = None,
         slopes: bool | Literal["auto"] = "auto",
@@ -42,7 +141,6 @@ class LineCalibrator(BaseEstimator):
         continuum_degree: int | None = 3,
         max_lines: int = 800,
         n_iterations: int = 2,
-        n_rounds: int = 2,
     ) -> None:
         self.emulator = emulator
         self.line_list = line_list
@@ -52,127 +150,340 @@ class LineCalibrator(BaseEstimator):
         self.continuum_degree = continuum_degree
         self.max_lines = max_lines
         self.n_iterations = n_iterations
-        self.n_rounds = n_rounds
 
     @restore_on_failure
-    def fit(self, stars, parameters, parameter_errors=None, *, groups=None) -> Self:
+    def fit(
+        self,
+        stars: StarsLike,
+        parameters: ArrayLike,
+        parameter_errors: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Learn the corrections.
+
+        Parameters
+        ----------
+        stars : list of stars
+            Observed stars, as :meth:`StellarParameterEstimator.infer` takes them.
+        parameters : array-like or table of shape (n_stars, n_parameters)
+            Their stellar parameters, columns as ``emulator.parameter_names``.
+        parameter_errors : array-like of shape (n_stars, n_parameters) or (n_parameters,), optional
+            Standard errors of the parameters, within which they are free. None holds them.
+        groups : array-like of shape (n_stars,), optional
+            Equal values for spectra of the same star, which are left out together.
+
+        Returns
+        -------
+        self : LineCalibrator
+            The fitted calibrator.
+
+        Raises
+        ------
+        NotFittedError
+            If the emulator is not fitted.
+        TypeError
+            If there are no lines to correct, or a star or a setting is of another type.
+        ValueError
+            If a setting is out of its range, a star is refused as by `infer`, parameters are not
+            finite, outside the grid or not one row for each star, or the stars show no line.
+        """
+        self._check_settings()
         emulator, lines = self._emulators()
+        sample = self._sample(emulator, stars, parameters, parameter_errors, groups)
         names = emulator.grid_.parameter_names
-        star_list, star_names, _ = list_stars(stars)
-        values = np.asarray(plain_parameters(parameters, names, "parameters"), dtype=np.float64)
-        errors = np.zeros_like(values)
+        columns = tuple(names.index(name) for name in lines.grid_.parameter_names)
+        own = np.clip(sample.parameters[:, list(columns)], *lines.grid_.bounds.T)
+        strongest = strongest_lines(lines.manifold_.at(own))
+        line_groups = group_lines(strongest, self.line_list, emulator.medium)
+        coordinates = Coordinates.of_stars(sample.parameters, names)
+        corrections = LineCorrections.none(lines, columns, coordinates, line_groups)
+        current = emulator
+        found: _Found | None = None
+        for iteration in range(self.n_iterations):
+            for star in sample.stars:
+                star.fit(current)
+            if found is None:
+                active = self._active(sample.stars, corrections)
+            is_last = iteration == self.n_iterations - 1
+            found = self._best(sample, corrections, line_groups, active, found, is_last)
+            corrections = corrected(corrections, found.design, active, line_groups, found.values)
+            current = CalibratedEmulator._of_fitted(emulator, corrections)
+        self._keep(sample, corrections, line_groups, active, found, emulator, names, strongest)
+        return self
+
+    def _best(self, sample, corrections, line_groups, active, before, is_last):
+        """Solve for the corrections, with slopes or without."""
+        equations = [star.equations(corrections, line_groups, active) for star in sample.stars]
+        n_stars = len(np.unique(sample.families))
+        choices = [self.slopes is True]
+        if self.slopes == "auto" and is_last and n_stars >= _FEWEST_FOR_SLOPES:
+            choices = [False, True]
+        found = []
+        for with_slopes in choices:
+            design = Design(line_groups, active, with_slopes)
+            at, _ = corrections.coordinates.at(sample.parameters)
+            rows = [design.columns(one, x) for one, x in zip(equations, at, strict=True)]
+            start = np.zeros(len(design.label))
+            if before is not None:
+                for name, where in before.design.parts.items():
+                    if where.stop > where.start:
+                        start[design.parts[name]] = before.values[where]
+            targets = [one.residual + start @ r for one, r in zip(equations, rows, strict=True)]
+            variances = ModelVariances.start(
+                len(active), len(line_groups.names), 3 * len(line_groups.feature_center)
+            )
+            learning = Learning(design, equations, rows, targets, sample.families)
+            learning.weigh(variances)
+            solution, left_out = learning.solve(design.start_variance), None
+            if is_last and n_stars >= _FEWEST_TO_LEAVE_OUT:
+                prior = learning.learnt_prior(solution)
+                left_out = learning.leave_stars_out(prior)
+                learning.weigh(left_out.variances)
+                solution = learning.solve(prior)
+            values = design.limited(solution.values)
+            found.append(_Found(design, solution, learning.variances, left_out, values))
+        if len(found) == 2 and found[1].log_density > found[0].log_density + _LEAST_GAIN:
+            return found[1]
+        return found[0]
+
+    def _keep(self, sample, corrections, groups, active, found, emulator, names, strongest):
+        """Keep what was learnt."""
+        left_out = found.left_out
+        self.scale_ = 1.0 if left_out is None else left_out.scale
+        table = table_of(corrections, groups, active, found, strongest)
+        self.corrections_ = replace(corrections, table=table)
+        self.model_error_ = model_error(self.corrections_, groups, active, found, self.scale_)
+        self.uses_slopes_ = found.design.with_slopes
+        self.kinematics_ = np.concatenate([star.kinematics for star in sample.stars])
+        self.star_names_ = sample.names
+        missing = np.full(sample.parameters.shape, np.nan)
+        self.left_out_shift_ = missing if left_out is None else left_out.shifts
+        self.left_out_error_ = missing if left_out is None else left_out.errors
+        provenance = {
+            "stars": sample.names,
+            "parameter_names": list(names),
+            "parameters": sample.parameters.tolist(),
+            "parameter_errors": sample.errors.tolist(),
+        }
+        self.emulator_ = CalibratedEmulator._of_fitted(
+            emulator, self.corrections_, model_error=self.model_error_, provenance=provenance
+        )
+
+    def infer_left_out(
+        self,
+        stars: StarsLike,
+        parameters: ArrayLike,
+        parameter_errors: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        priors: PriorsLike | None = None,
+        **settings: Any,
+    ) -> InferenceResult:
+        """Infer each star with corrections learnt from the others.
+
+        Parameters
+        ----------
+        stars, parameters, parameter_errors, groups
+            As in :meth:`fit`.
+        priors : dict or array-like, optional
+            Priors, as `infer` takes them for several stars.
+        **settings
+            Other parameters of :class:`~skphx.StellarParameterEstimator`, such as `n_jobs`.
+
+        Returns
+        -------
+        InferenceResult
+            Of all stars, in their order. This calibrator is not changed.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`fit`, or if there are fewer than two stars.
+        """
+        star_list, names, _ = list_stars(stars)
+        emulator, _ = self._emulators()
+        values = np.asarray(
+            plain_parameters(parameters, emulator.grid_.parameter_names, "parameters"), dtype=float
+        )
+        families = _families(groups, len(star_list))
+        if len(np.unique(families)) < 2:
+            raise ValueError(
+                "infer_left_out needs two or more stars, so that one can be left out; "
+                "spectra with equal entries of groups are one star."
+            )
+        errors = None
         if parameter_errors is not None:
-            errors[:] = np.asarray(parameter_errors, dtype=np.float64)
-        families = np.arange(len(star_list)) if groups is None else np.unique(groups, return_inverse=True)[1]
-        model = self.observation_model or ObservationModel()
+            errors = np.broadcast_to(np.asarray(parameter_errors, dtype=float), values.shape)
+        results: dict[int, InferenceResult] = {}
+        for family in np.unique(families):
+            rest, out = np.flatnonzero(families != family), np.flatnonzero(families == family)
+            calibrator = copy.copy(self).fit(
+                [star_list[star] for star in rest],
+                values[rest],
+                None if errors is None else errors[rest],
+                groups=families[rest],
+            )
+            estimator = StellarParameterEstimator.from_emulator(
+                calibrator.emulator_,
+                observation_model=self._model(),
+                **{"random_state": 0, **settings},
+            )
+            for star in out:
+                found = estimator.infer([star_list[star]], priors=_priors_of(priors, star))
+                results[int(star)] = replace(found[0], name=names[star])
+        return stack_results([results[star] for star in range(len(star_list))])
+
+    def _check_settings(self):
+        check_scalar(self.max_lines, "max_lines", Integral, min_val=1)
+        check_scalar(self.n_iterations, "n_iterations", Integral, min_val=1)
+        if self.continuum_degree is not None:
+            check_scalar(self.continuum_degree, "continuum_degree", Integral, min_val=0)
+        if self.slopes not in (True, False, "auto"):
+            raise ValueError(f"slopes must be True, False or 'auto', got {self.slopes!r}.")
+        if self.line_list is not None and not isinstance(self.line_list, LineList):
+            raise TypeError(
+                f"line_list must be a LineList, such as from skphx.species.read_vald, or None, "
+                f"got {type(self.line_list).__name__}."
+            )
+        check_observation_model(self.observation_model)
+
+    def _emulators(self):
+        """Return the emulator to correct, and the one with the lines."""
+        emulator = _unfrozen(self.emulator)
+        check_is_fitted(emulator)
+        lines = emulator if self.lines is None else _unfrozen(self.lines)
+        if not isinstance(lines, LineEmulator):
+            raise TypeError(
+                f"there are no lines to correct: {type(lines).__name__} has none. Give a fitted "
+                f"LineManifoldRegressor as emulator, or as lines=."
+            )
+        check_is_fitted(lines)
+        names, own = emulator.grid_.parameter_names, lines.grid_.parameter_names
+        if not set(own) <= set(names):
+            raise ValueError(
+                f"lines must depend on parameters of the emulator, {', '.join(names)}, got "
+                f"{', '.join(own)}."
+            )
+        if self.lines is not None and emulator.medium != lines.medium:
+            raise ValueError(
+                f"emulator and lines must be in one medium, got {emulator.medium!r} and "
+                f"{lines.medium!r}."
+            )
+        if self.line_list is not None:
+            check_medium(emulator.medium, required=True)
+        return emulator, lines
+
+    def _model(self):
+        """Return the settings of the forward model."""
+        model = ObservationModel() if self.observation_model is None else self.observation_model
         if model.continuum_degree == "default":
             model = replace(model, continuum_degree=self.continuum_degree)
+        return model
+
+    def _sample(self, emulator, stars, parameters, parameter_errors, groups):
+        """Return the checked stars with their parameters."""
+        grid = emulator.grid_
+        star_list, names, _ = list_stars(stars)
+        values = plain_parameters(parameters, grid.parameter_names, "parameters")
+        values = np.asarray(values, dtype=np.float64)
+        shape = (len(star_list), grid.n_parameters)
+        if len(star_list) == 0 or values.shape != shape:
+            raise ValueError(
+                f"parameters must hold one row for each star, shape {shape}, and one star or "
+                f"more, got shape {values.shape}."
+            )
+        outside = ~(grid.contains(values) & np.isfinite(values).all(axis=1))
+        if outside.any():
+            star = int(np.argmax(outside))
+            raise ValueError(
+                f"parameters of star {star} must be finite and inside the grid, "
+                f"{grid.bounds.tolist()} of {', '.join(grid.parameter_names)}, got "
+                f"{values[star].tolist()}; leave the star out, or use a larger grid."
+            )
+        errors = np.zeros(shape)
+        if parameter_errors is not None:
+            given = np.asarray(parameter_errors, dtype=np.float64)
+            if given.shape not in (shape, shape[1:]) or not (given >= 0).all():
+                raise ValueError(
+                    f"parameter_errors must be 0 or more, with shape {shape} or {shape[1:]}, got "
+                    f"shape {given.shape}."
+                )
+            errors[:] = given
+        model = self._model()
         references = []
         for number, star in enumerate(star_list):
             with naming_star(number):
                 segments = model.segments_of(star, emulator.medium)
-                references.append(ReferenceStar(emulator, segments, model, values[number], errors[number]))
-        coordinates = Coordinates.of_stars(values, names)
-        columns = tuple(names.index(name) for name in lines.grid_.parameter_names)
-        own = np.clip(values[:, list(columns)], *lines.grid_.bounds.T)
-        line_groups = group_lines(strongest_lines(lines.manifold_.at(own)), self.line_list, emulator.medium)
-        corrections = LineCorrections.none(lines, columns, coordinates, line_groups)
-        active, left_out = None, None
-        for iteration in range(self.n_iterations):
-            current = emulator if iteration == 0 else CalibratedEmulator.of_fitted(emulator, corrections)
-            for star in references:
-                star.fit(current)
-            if active is None:
-                active = self._active(references, corrections)
-                design = Design(line_groups, active, self.slopes is not False)
-                variances = ModelVariances.start(
-                    len(active), len(line_groups.names), 3 * len(line_groups.feature_center)
+                references.append(
+                    ReferenceStar(emulator, segments, model, values[number], errors[number])
                 )
-                prior = design.start_variance
-                present = np.zeros(len(prior))
-            equations = [star.equations(corrections, line_groups, active) for star in references]
-            at, _ = coordinates.at(values)
-            columns_of = [design.columns(one, x) for one, x in zip(equations, at, strict=True)]
-            targets = [
-                one.residual + present @ rows for one, rows in zip(equations, columns_of, strict=True)
-            ]
-            learning = Learning(design, equations, columns_of, targets, families)
-            learning.weigh(variances)
-            solution = learning.solve(prior)
-            if iteration == self.n_iterations - 1:
-                for _ in range(self.n_rounds):
-                    prior = learning.learnt_prior(solution)
-                    left_out = learning.leave_stars_out(prior)
-                    variances = left_out.variances
-                    learning.weigh(variances)
-                    solution = learning.solve(prior)
-            present = self._limited(solution.values, design)
-            corrections = self._corrected(corrections, design, active, line_groups, present)
-        self.learning_, self.solution_, self.design_, self.variances_ = learning, solution, design, variances
-        self.active_, self.groups_ = active, line_groups
-        self.left_out_ = left_out
-        self.corrections_ = corrections
-        self.model_error_ = self._model_error(corrections, line_groups, active, design, solution, variances)
-        self.emulator_ = CalibratedEmulator.of_fitted(emulator, corrections, model_error=self.model_error_)
-        self.kinematics_ = np.concatenate([star.kinematics for star in references])
-        return self
-
-    def _emulators(self):
-        emulator = self.emulator.estimator if isinstance(self.emulator, FrozenEstimator) else self.emulator
-        lines = self.lines if self.lines is not None else emulator
-        lines = lines.estimator if isinstance(lines, FrozenEstimator) else lines
-        check_is_fitted(emulator)
-        check_is_fitted(lines)
-        if not isinstance(lines, LineEmulator):
-            raise TypeError("lines")
-        return emulator, lines
+        families = _families(groups, len(star_list))
+        named = [str(number if name is None else name) for number, name in enumerate(names)]
+        return _Sample(references, values, errors, families, named)
 
     def _active(self, references, corrections):
-        signal = np.max([star.strength_signal(corrections) for star in references], axis=0) * _PRIOR
-        active = np.flatnonzero(signal > _LEAST_SIGNAL)
+        """Return the numbers of the lines that have corrections of their own."""
+        signal = np.max([star.strength_signal(corrections) for star in references], axis=0)
+        active = np.flatnonzero(signal * _CHANGE > _LEAST_SIGNAL)
+        if len(active) == 0:
+            raise ValueError(
+                "the stars show no line well enough to correct it; give spectra of higher "
+                "signal-to-noise ratio, or check their wavelengths and errors."
+            )
         if len(active) > self.max_lines:
-            active = np.sort(active[np.argsort(-signal[active], kind="stable")[: self.max_lines]])
+            order = np.argsort(-signal[active], kind="stable")
+            active = np.sort(active[order[: self.max_lines]])
         return active
 
-    @staticmethod
-    def _limited(values, design):
-        values = values.copy()
-        for name in ("width", "group width"):
-            values[design.parts[name]] = np.clip(values[design.parts[name]], -_MOST_WIDTH, _MOST_WIDTH)
-        return values
 
-    @staticmethod
-    def _corrected(corrections, design, active, groups, values):
-        parts = design.parts
-        strength = values[parts["group strength"]][groups.number]
-        width = values[parts["group width"]][groups.number]
-        slope = np.zeros_like(strength)
-        strength[active] += values[parts["strength"]]
-        width[active] += values[parts["width"]]
-        if design.with_slopes:
-            slope[active] += values[parts["slope"]]
-        wings = values[parts["wings"]].reshape(3, -1, 3).transpose(1, 2, 0)
-        return replace(corrections, strength=strength, width=width, slope=slope, wings=wings)
+@dataclass(eq=False)
+class _Sample:
+    """Reference stars with their parameters, families and names."""
 
-    @staticmethod
-    def _model_error(corrections, groups, active, design, solution, variances):
-        parts, n_lines = design.parts, len(corrections)
-        lines = np.zeros((2, n_lines))
-        n_active = len(active)
-        for k, name in enumerate(("strength", "width")):
-            lines[k, active] = variances.lines[k * n_active : (k + 1) * n_active]
-            lines[k, active] += solution.conditional[parts[name]]
-        n_groups = len(groups.names)
-        common = variances.groups.reshape(2, n_groups).copy()
-        common[0] += solution.conditional[parts["group strength"]]
-        common[1] += solution.conditional[parts["group width"]]
-        n_wings = len(variances.wings)
-        wings = variances.wings + solution.conditional[parts["wings"]][:n_wings]
-        return LineModelError(
-            corrections,
-            groups,
-            np.sqrt(lines),
-            np.sqrt(common),
-            np.sqrt(wings).reshape(-1, 3),
-            variances.kernels,
-        )
+    stars: list[ReferenceStar]
+    parameters: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    families: NDArray[np.int_]
+    names: list[str]
+
+
+@dataclass(eq=False)
+class _Found:
+    """Corrections of one design, what they leave, and their limited values."""
+
+    design: Design
+    solution: Solution
+    variances: ModelVariances
+    left_out: LeftOut | None
+    values: NDArray[np.float64]
+
+    @property
+    def log_density(self) -> float:
+        """Logarithm of the density of the stars left out."""
+        return -np.inf if self.left_out is None else self.left_out.log_density
+
+
+def _unfrozen(emulator):
+    """Return the emulator within a FrozenEstimator, and others as they are."""
+    return emulator.estimator if isinstance(emulator, FrozenEstimator) else emulator
+
+
+def _families(groups, n_stars):
+    """Return a number for each star; equal ones are left out together."""
+    if groups is None:
+        return np.arange(n_stars)
+    groups = np.asarray(groups)
+    if groups.shape != (n_stars,):
+        raise ValueError(f"groups must have shape {(n_stars,)}, got {groups.shape}.")
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _priors_of(priors, star):
+    """Return the priors of one star."""
+    if not isinstance(priors, dict):
+        return priors if priors is None or np.ndim(priors) < 3 else np.asarray(priors)[[star]]
+    return {
+        name: tuple(np.ravel(value)[star] if np.ndim(value) else value for value in pair)
+        for name, pair in priors.items()
+    }

@@ -1,7 +1,7 @@
 """What stars taught about the lines of an emulator, and how it changes the optical depth."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +47,8 @@ class Coordinates:
     @classmethod
     def of_stars(cls, parameters, names):
         """Make the coordinates whose range is that of stars, (n_stars, n_parameters)."""
-        columns = tuple(
-            list(names).index(name) if name in names else -1 for name in ("teff", "logg")
-        )
-        new = cls(columns, np.zeros(2), np.full(2, -np.inf), np.full(2, np.inf))
+        teff, logg = (list(names).index(one) if one in names else -1 for one in ("teff", "logg"))
+        new = cls((teff, logg), np.zeros(2), np.full(2, -np.inf), np.full(2, np.inf))
         middle = np.median(new._raw(parameters), axis=0)
         new = replace(new, middle=middle)
         values, _ = new.at(parameters)
@@ -124,7 +122,7 @@ class LineCorrections:
         Columns of :meth:`to_pandas`.
     """
 
-    manifold: object
+    manifold: Any
     columns: tuple[int, ...]
     bounds: NDArray[np.float64]
     coordinates: Coordinates
@@ -227,9 +225,7 @@ class LineCorrections:
         """Return the integrated optical depth of each strong line, (n_points, n_features), Å."""
         areas = np.zeros((len(lines), len(self.feature_center)))
         members = self.feature >= 0
-        np.add.at(
-            areas.T, self.feature[members], np.exp(lines[:, members, 1]).T
-        )
+        np.add.at(areas.T, self.feature[members], np.exp(lines[:, members, 1]).T)
         return areas
 
     def _wing_areas(self, lines, values):

@@ -64,7 +64,7 @@ class CalibratedEmulator(SpectralEmulator):
         self.provenance = provenance
 
     @classmethod
-    def of_fitted(cls, emulator, corrections, **settings):
+    def _of_fitted(cls, emulator, corrections, **settings):
         """Correct a fitted emulator, without fitting it again."""
         new = cls(emulator, corrections, **settings)
         new._take(emulator)

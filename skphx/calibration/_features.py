@@ -96,12 +96,15 @@ def group_lines(lines, line_list, medium):
         species = found.species
         labels = np.where(found.identified, species, _OTHER)
         wavelength = np.where(found.identified, center - found.offset, center)
-    values, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    _, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
     rare = counts < _FEWEST_LINES
     labels = np.where(rare[number], _OTHER, labels)
     names, number = np.unique(labels, return_inverse=True)
-    feature, centers, feature_names = _strong_features(center, np.exp(log_area), fwhm, species, wavelength)
-    return LineGroups([str(name) for name in names], number, species, feature, centers, feature_names)
+    feature, centers, feature_names = _strong_features(
+        center, np.exp(log_area), fwhm, species, wavelength
+    )
+    groups = [str(name) for name in names]
+    return LineGroups(groups, number, species, feature, centers, feature_names)
 
 
 def _strong_features(center, area, fwhm, species, wavelength):
@@ -112,7 +115,8 @@ def _strong_features(center, area, fwhm, species, wavelength):
     are unknown, are put together.
     """
     feature = np.full(len(center), -1)
-    centers, names = [], []
+    centers: list[float] = []
+    names: list[str] = []
     for line in np.argsort(-area):
         if feature[line] >= 0:
             continue

@@ -1,17 +1,13 @@
 """Learn corrections from the equations of all stars, with priors learnt by leaving stars out."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from skphx.calibration._covariance import StarCovariance
 
-# Prior standard deviations before anything is learnt: ln strength, ln width and slope of a
-# line, of a strong line; the same for all lines of a group; and wings.
-STRENGTH, WIDTH, SLOPE = 0.3, 0.2, 0.1
-STRONG_STRENGTH, STRONG_WIDTH, STRONG_SLOPE = 0.5, 0.5, 0.3
-GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.3
 # How many lines with the starting prior a learnt prior width counts as.
 _PRIOR_LINES = 4.0
 # Standard deviations of the errors of the models before anything is learnt: of a line, of a
@@ -21,6 +17,8 @@ KERNELS = ((0.002, 17.0), (0.002, 100.0), (0.002, 500.0))
 # Factors between which a variance moves in one step, and what counts as prior knowledge of it.
 _LEAST_FACTOR, _MOST_FACTOR, _PSEUDO = 0.2, 5.0, 2.0
 _LARGEST_VARIANCE = 1.0
+# Squares of errors count for no more than this when errors are scaled.
+_LARGEST_SQUARE = 9.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,77 +60,6 @@ class ModelVariances:
             self.wings * factor,
             tuple((amplitude * np.sqrt(factor), length) for amplitude, length in self.kernels),
         )
-
-
-class Design:
-    """Which corrections there are, and their columns in the equations of a star.
-
-    Parameters
-    ----------
-    groups : LineGroups
-        Groups of all lines.
-    active : ndarray of shape (n_active,), int
-        Lines with corrections of their own.
-    with_slopes : bool
-        Whether strengths may change with 5040 K/Teff.
-
-    Attributes
-    ----------
-    parts : dict of slice
-        Columns of "strength", "width", "slope", "group strength", "group width", "wings".
-    label : ndarray of shape (n_columns,), int
-        Columns of one label share a prior width.
-    """
-
-    def __init__(self, groups, active, with_slopes):
-        self.with_slopes = with_slopes
-        n_active, n_groups = len(active), len(groups.names)
-        n_wings = 3 * len(groups.feature_center)
-        self.group = groups.number[active]
-        strong = groups.feature[active] >= 0
-        self.parts, labels, widths = {}, [], []
-        start = 0
-
-        def add(name, label, width):
-            nonlocal start
-            self.parts[name] = slice(start, start + len(label))
-            start += len(label)
-            labels.append(len(self.parts) * 10_000 + label)
-            widths.append(width)
-
-        own = 2 * self.group + strong
-        add("strength", own, np.where(strong, STRONG_STRENGTH, STRENGTH))
-        add("width", own, np.where(strong, STRONG_WIDTH, WIDTH))
-        n_slopes = n_active if with_slopes else 0
-        add("slope", own[:n_slopes], np.where(strong, STRONG_SLOPE, SLOPE)[:n_slopes])
-        add("group strength", np.zeros(n_groups, int), np.full(n_groups, GROUP_STRENGTH))
-        add("group width", np.zeros(n_groups, int), np.full(n_groups, GROUP_WIDTH))
-        add("wings", np.repeat([0, 1, 2], n_wings), np.full(3 * n_wings, WING))
-        self.label = np.unique(np.concatenate(labels), return_inverse=True)[1]
-        self.start_variance = np.concatenate(widths) ** 2
-
-    def columns(self, equations, coordinates):
-        """Return the columns of a star, (n_columns, n_pixels).
-
-        Parameters
-        ----------
-        equations : Equations
-            The star.
-        coordinates : ndarray of shape (2,)
-            Its t and coordinate of log g.
-        """
-        n_active = len(self.group)
-        t, logg = coordinates
-        parts = [equations.lines]
-        if self.with_slopes:
-            parts.append(equations.lines[:n_active] * t)
-        parts += [
-            equations.groups,
-            equations.wings,
-            equations.wings * t,
-            equations.wings * logg,
-        ]
-        return np.concatenate(parts)
 
 
 @dataclass(eq=False)
@@ -212,7 +139,9 @@ class Learning:
         return Solution(
             values,
             np.sqrt(np.diag(inverse)),
-            np.sqrt(np.maximum(np.einsum("ij,jk,ki->i", inverse, matrix, inverse, optimize=True), 0.0)),
+            np.sqrt(
+                np.maximum(np.einsum("ij,jk,ki->i", inverse, matrix, inverse, optimize=True), 0.0)
+            ),
             1.0 / (np.diag(matrix) + 1.0 / prior),
             prior,
             information,
@@ -272,7 +201,7 @@ class Learning:
         """
         n_families = len(np.unique(self.families))
         log_density = 0.0
-        shifts, noise_parts, model_parts = [], [], []
+        shifts, errors = [], []
         quadratic, trace = _Sums(self), _Sums(self)
         for number, (one, columns, target) in enumerate(
             zip(self.equations, self.columns, self.targets, strict=True)
@@ -283,7 +212,9 @@ class Learning:
                 matrix, right = self._total()
             root, factor = self._factor(matrix, prior)
             values = root * cho_solve(factor, root * right, check_finite=False)
-            added = solve_triangular(factor[0], columns * root[:, None], lower=True, check_finite=False)
+            added = solve_triangular(
+                factor[0], columns * root[:, None], lower=True, check_finite=False
+            )
             # Corrections that change this star by nothing have no part in it.
             size = (added**2).sum(axis=1)
             added = added[size > 1e-8 * size.max(initial=0.0)]
@@ -298,24 +229,28 @@ class Learning:
             log_density -= 0.5 * (product[0] + covariance.log_determinant)
             n_lines, n_groups, n_wings = len(one.lines), len(one.groups), len(one.wings)
             ends = np.cumsum([1, n_lines, n_groups, n_wings])
-            quadratic.add([product[a:b] ** 2 for a, b in zip(ends, ends[1:], strict=False)])
-            trace.add([squares[a:b] for a, b in zip(ends, ends[1:], strict=False)])
+            quadratic.add([product[a:b] ** 2 for a, b in pairwise(ends)])
+            trace.add([squares[a:b] for a, b in pairwise(ends)])
             found, expected = covariance.kernel_terms(
                 residual, one, [length for _, length in self.variances.kernels]
             )
             quadratic.kernels += found
             trace.kernels += expected
-            stellar = tuple(part[ends[-1] :] if k == 0 else part[:, ends[-1] :] for k, part in enumerate(rows))
+            stellar = tuple(
+                part[ends[-1] :] if k == 0 else part[:, ends[-1] :] for k, part in enumerate(rows)
+            )
             curvature = covariance.product(stellar, stellar)
             inverse = np.linalg.pinv(curvature, hermitian=True)
             shifts.append(inverse @ product[ends[-1] :])
-            noise_parts.append(np.diag(inverse))
+            errors.append(np.diag(inverse))
         updated = self._updated(quadratic, trace)
-        return LeftOut(log_density, np.array(shifts), np.sqrt(np.array(noise_parts)), updated)
+        return LeftOut(log_density, np.array(shifts), np.sqrt(np.array(errors)), updated)
 
     def _updated(self, quadratic, trace):
         """Move variances towards those that explain what is left, by their kinds of line."""
-        group = np.concatenate([self.design.group, self.design.group + self.design.group.max() + 1])
+        group = np.concatenate(
+            [self.design.group, self.design.group + self.design.group.max() + 1]
+        )
         n_wings = len(self.variances.wings)
         by_width = np.tile(np.arange(3), n_wings // 3)
 
@@ -387,3 +322,16 @@ class LeftOut:
     shifts: np.ndarray
     errors: np.ndarray
     variances: ModelVariances
+
+    @property
+    def scale(self) -> float:
+        """Factor of the variances of the models that the errors of the parameters ask for.
+
+        It is the mean of the squared errors of the stellar parameters in units of their standard
+        errors, of which single ones count for no more than 9, and at least 1.
+        """
+        varied = self.errors > 0
+        squares = (self.shifts[varied] / self.errors[varied]) ** 2
+        return (
+            float(max(np.minimum(squares, _LARGEST_SQUARE).mean(), 1.0)) if len(squares) else 1.0
+        )

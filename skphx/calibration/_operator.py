@@ -50,8 +50,12 @@ def observing_operator(forward, segments, kinematics, n_samples, wavelength):
     if np.isfinite(resolution) and resolution > 0:
         lowest.append(resolution)
     sigma = max((SPEED_OF_LIGHT / np.min(r) / FWHM_PER_SIGMA for r in lowest), default=0.0)
-    widths = np.concatenate([np.gradient(c) if len(c) > 1 else np.ones(1) for c in forward.centres])
-    half = rest * (vsini + 4.0 * macro + _REACH * sigma + _MARGIN) / SPEED_OF_LIGHT + 2 * np.abs(widths)
+    widths = np.concatenate(
+        [np.gradient(c) if len(c) > 1 else np.ones(1) for c in forward.centres]
+    )
+    half = rest * (vsini + 4.0 * macro + _REACH * sigma + _MARGIN) / SPEED_OF_LIGHT + 2 * np.abs(
+        widths
+    )
     first = np.searchsorted(wavelength, rest - half)
     last = np.searchsorted(wavelength, rest + half, side="right")
     groups = _apart(first, last)
@@ -80,7 +84,8 @@ def observing_operator(forward, segments, kinematics, n_samples, wavelength):
 
 def _apart(first, last):
     """Put pixels together whose ranges of samples do not overlap."""
-    groups, ends = [], []
+    groups: list[list[int]] = []
+    ends: list[int] = []
     for pixel in np.argsort(first, kind="stable"):
         for number, end in enumerate(ends):
             if first[pixel] >= end:
@@ -132,7 +137,9 @@ def line_columns(wavelength, lines, profile, *, by_width):
             values = shape(x, sigma[line], gamma[line])
         rows.append(area[line] * values)
     indptr = np.concatenate([[0], np.cumsum(last - first)])
-    indices = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)] or [[]])
+    indices = np.concatenate(
+        [np.zeros(0), *(np.arange(a, b) for a, b in zip(first, last, strict=True))]
+    )
     data = np.concatenate(rows) if rows else np.zeros(0)
     return csr_array((data, indices.astype(np.int64), indptr), shape=(len(lines), len(wavelength)))
 

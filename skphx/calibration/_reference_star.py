@@ -142,9 +142,10 @@ class ReferenceStar:
         self._start = to_natural(end.points, n_stellar)
         self.kinematics = self.likelihood.kinematics(end.points)
         if not self.sigma_known:
-            residual = self.flux - self.likelihood.with_continuum(
-                self.likelihood.spectrum(end.points), rows
-            )[0]
+            residual = (
+                self.flux
+                - self.likelihood.with_continuum(self.likelihood.spectrum(end.points), rows)[0]
+            )
             scaled, slices = (residual / self.level)[0], self.forward.segment_slices
             noise = np.sqrt(white_noise(scaled, self.good[0], slices))
             self.sigma = np.where(self.good, max(noise, _LEAST_NOISE) * self.level, np.inf)
@@ -257,7 +258,9 @@ class ReferenceStar:
     def _bins(self, good):
         """Return the bin of each good pixel: as many pixels as the resolution allows."""
         found, start = np.empty(good.sum(), dtype=int), 0
-        widths = [self.forward.line_width / SPEED_OF_LIGHT * c.mean() for c in self.forward.centres]
+        widths = [
+            self.forward.line_width / SPEED_OF_LIGHT * c.mean() for c in self.forward.centres
+        ]
         place = 0
         for where, centres, width in zip(
             self.forward.segment_slices, self.forward.centres, widths, strict=True

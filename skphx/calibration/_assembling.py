@@ -1,0 +1,124 @@
+"""Corrections, their table and the model error, put together from a solution."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from skphx.calibration._model_error import LineModelError
+from skphx.lines._engine.profile import total_fwhm
+
+
+def corrected(corrections, design, active, groups, values):
+    """Return corrections with the values of a solution.
+
+    Parameters
+    ----------
+    corrections : LineCorrections
+        Corrections of the same lines.
+    design : Design
+        What the values are.
+    active : ndarray of shape (n_active,), int
+        Lines with corrections of their own.
+    groups : LineGroups
+        Groups of all lines.
+    values : ndarray of shape (n_columns,)
+        The solution.
+
+    Returns
+    -------
+    LineCorrections
+        The corrections.
+    """
+    parts = design.parts
+    strength = values[parts["group strength"]][groups.number]
+    width = values[parts["group width"]][groups.number]
+    slope = np.zeros_like(strength)
+    strength[active] += values[parts["strength"]]
+    width[active] += values[parts["width"]]
+    if design.with_slopes:
+        slope[active] += values[parts["slope"]]
+    # Columns are constant, times t, times log g; each has all widths of one line after another.
+    wings = values[parts["wings"]].reshape(3, -1, 3).transpose(1, 2, 0)
+    return replace(corrections, strength=strength, width=width, slope=slope, wings=wings)
+
+
+def table_of(corrections, groups, active, found, strongest):
+    """Return the columns of the table of corrections.
+
+    Parameters
+    ----------
+    corrections, groups, active
+        As in :func:`corrected`.
+    found : object
+        Has `design` and `solution`.
+    strongest : ndarray of shape (n_lines, 4)
+        Lines before correction, each where it is strongest.
+
+    Returns
+    -------
+    dict of ndarray of shape (n_lines,)
+        See :meth:`LineCorrections.to_pandas`.
+    """
+    design, solution, parts = found.design, found.solution, found.design.parts
+    n_lines = len(corrections)
+    errors, n_stars = {}, np.zeros(n_lines, dtype=int)
+    for name in ("strength", "width"):
+        common = solution.error[parts[f"group {name}"]][groups.number] ** 2
+        own = design.typical_variance(name)
+        own = np.full(n_lines, own)
+        own[active] = solution.error[parts[name]] ** 2
+        errors[name] = np.sqrt(common + own)
+    told = solution.information[:, parts["strength"]] * solution.prior[parts["strength"]]
+    n_stars[active] = (told > 1.0).sum(axis=0)
+    fwhm = total_fwhm(np.exp(strongest[:, 2]), np.exp(strongest[:, 3]))
+    return {
+        "center": strongest[:, 0],
+        "species": groups.species,
+        "depth": np.exp(strongest[:, 1]) / (1.2 * fwhm),
+        "strength": corrections.strength,
+        "strength_error": errors["strength"],
+        "width": corrections.width,
+        "width_error": errors["width"],
+        "slope": corrections.slope,
+        "n_stars": n_stars,
+    }
+
+
+def model_error(corrections, groups, active, found, scale):
+    """Return the errors that corrections leave.
+
+    The variance of a line is what differs from star to star, plus that of its correction if the
+    others are known.
+
+    Parameters
+    ----------
+    corrections, groups, active
+        As in :func:`corrected`.
+    found : object
+        Has `design`, `solution` and `variances`.
+    scale : float
+        Factor of all variances.
+
+    Returns
+    -------
+    LineModelError
+        The errors.
+    """
+    design, solution, variances = found.design, found.solution, found.variances
+    parts, n_active = design.parts, len(active)
+    lines = np.zeros((2, len(corrections)))
+    for kind, name in enumerate(("strength", "width")):
+        lines[kind, active] = variances.lines[kind * n_active : (kind + 1) * n_active]
+        lines[kind, active] += solution.conditional[parts[name]]
+    common = variances.groups.reshape(2, -1).copy()
+    for kind, name in enumerate(("group strength", "group width")):
+        common[kind] += solution.conditional[parts[name]]
+    wings = variances.wings + solution.conditional[parts["wings"]][: len(variances.wings)]
+    return LineModelError(
+        corrections,
+        groups,
+        np.sqrt(scale * lines),
+        np.sqrt(scale * common),
+        np.sqrt(scale * wings).reshape(-1, 3),
+        variances.scaled(scale).kernels,
+    )

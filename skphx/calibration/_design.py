@@ -1,0 +1,98 @@
+"""Which corrections there are, with their priors, and their columns in the equations of a star."""
+
+import numpy as np
+
+# Prior standard deviations before anything is learnt: ln strength, ln width and slope of a
+# line, of a strong line; the same for all lines of a group; and wings.
+STRENGTH, WIDTH, SLOPE = 0.3, 0.2, 0.1
+STRONG_STRENGTH, STRONG_WIDTH, STRONG_SLOPE = 0.5, 0.5, 0.3
+GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.3
+# Largest absolute corrections of ln width and ln strength.
+_MOST_WIDTH, _MOST_STRENGTH = 1.5, 3.0
+
+
+class Design:
+    """Which corrections there are, and their columns in the equations of a star.
+
+    Parameters
+    ----------
+    groups : LineGroups
+        Groups of all lines.
+    active : ndarray of shape (n_active,), int
+        Lines with corrections of their own.
+    with_slopes : bool
+        Whether strengths may change with 5040 K/Teff.
+
+    Attributes
+    ----------
+    parts : dict of slice
+        Columns of "strength", "width", "slope", "group strength", "group width", "wings".
+    label : ndarray of shape (n_columns,), int
+        Columns of one label share a prior width.
+    """
+
+    def __init__(self, groups, active, with_slopes):
+        self.with_slopes = with_slopes
+        n_active, n_groups = len(active), len(groups.names)
+        n_wings = 3 * len(groups.feature_center)
+        self.group = groups.number[active]
+        strong = groups.feature[active] >= 0
+        self.parts: dict[str, slice] = {}
+        labels, widths = [], []
+        start = 0
+
+        def add(name, label, width):
+            nonlocal start
+            self.parts[name] = slice(start, start + len(label))
+            start += len(label)
+            labels.append(len(self.parts) * 10_000 + label)
+            widths.append(width)
+
+        own = 2 * self.group + strong
+        add("strength", own, np.where(strong, STRONG_STRENGTH, STRENGTH))
+        add("width", own, np.where(strong, STRONG_WIDTH, WIDTH))
+        n_slopes = n_active if with_slopes else 0
+        add("slope", own[:n_slopes], np.where(strong, STRONG_SLOPE, SLOPE)[:n_slopes])
+        add("group strength", np.zeros(n_groups, int), np.full(n_groups, GROUP_STRENGTH))
+        add("group width", np.zeros(n_groups, int), np.full(n_groups, GROUP_WIDTH))
+        add("wings", np.repeat([0, 1, 2], n_wings), np.full(3 * n_wings, WING))
+        self.label = np.unique(np.concatenate(labels), return_inverse=True)[1]
+        self.start_variance = np.concatenate(widths) ** 2
+
+    def columns(self, equations, coordinates):
+        """Return the columns of a star, (n_columns, n_pixels).
+
+        Parameters
+        ----------
+        equations : Equations
+            The star.
+        coordinates : ndarray of shape (2,)
+            Its t and coordinate of log g.
+        """
+        n_active = len(self.group)
+        t, logg = coordinates
+        parts = [equations.lines]
+        if self.with_slopes:
+            parts.append(equations.lines[:n_active] * t)
+        parts += [
+            equations.groups,
+            equations.wings,
+            equations.wings * t,
+            equations.wings * logg,
+        ]
+        return np.concatenate(parts)
+
+    @staticmethod
+    def typical_variance(name):
+        """Return the prior variance of the strength or width of a line that stars do not show."""
+        return {"strength": STRENGTH, "width": WIDTH}[name] ** 2
+
+    def limited(self, values):
+        """Return corrections within what is plausible for a line."""
+        values = values.copy()
+        for name, part in self.parts.items():
+            if name.endswith("width"):
+                values[part] = np.clip(values[part], -_MOST_WIDTH, _MOST_WIDTH)
+            elif name.endswith("strength"):
+                values[part] = np.clip(values[part], -_MOST_STRENGTH, _MOST_STRENGTH)
+        return values
