@@ -22,9 +22,10 @@ from skphx.calibration._features import group_lines, strongest_lines
 from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
 from skphx.calibration._reference_star import ReferenceStar
 from skphx.inference._estimator import PriorsLike, StellarParameterEstimator
+from skphx.inference._infer import _check_errors
 from skphx.inference._observation_model import ObservationModel, check_observation_model
 from skphx.inference._result import InferenceResult, stack_results
-from skphx.inference._star_list import StarsLike, list_stars, naming_star
+from skphx.inference._star_list import StarsLike, check_flat_list, list_stars, naming_star
 from skphx.lines._base_emulator import LineEmulator
 from skphx.species import LineList
 
@@ -411,12 +412,19 @@ class LineCalibrator(BaseEstimator):
                 )
             errors[:] = given
         model = self._model()
-        references = []
+        segmented = []
         for number, star in enumerate(star_list):
             with naming_star(number):
-                segments = model.segments_of(star, emulator.medium)
+                segmented.append(model.segments_of(star, emulator.medium))
+                _check_errors(segmented[-1])
+        check_flat_list(star_list, segmented)
+        references = []
+        for number, segments in enumerate(segmented):
+            with naming_star(number):
                 references.append(
-                    ReferenceStar(emulator, segments, model, values[number], errors[number])
+                    ReferenceStar(
+                        emulator, segments, model, values[number], errors[number], number
+                    )
                 )
         families = _families(groups, len(star_list))
         named = [str(number if name is None else name) for number, name in enumerate(names)]
