@@ -21,12 +21,13 @@ from skphx.calibration._emulator import CalibratedEmulator
 from skphx.calibration._features import group_lines, strongest_lines
 from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
 from skphx.calibration._reference_star import ReferenceStar
+from skphx.flux._base import SpectralEmulator
 from skphx.inference._estimator import PriorsLike, StellarParameterEstimator
 from skphx.inference._infer import _check_errors
 from skphx.inference._observation_model import ObservationModel, check_observation_model
 from skphx.inference._result import InferenceResult, stack_results
 from skphx.inference._star_list import StarsLike, check_flat_list, list_stars, naming_star
-from skphx.lines._base_emulator import LineEmulator
+from skphx.lines._manifold_regressor import LineManifoldRegressor
 from skphx.species import LineList
 
 # A line has corrections of its own if a change of its strength by 30 % is seen with at least
@@ -352,12 +353,18 @@ class LineCalibrator(BaseEstimator):
     def _emulators(self):
         """Return the emulator to correct, and the one with the lines."""
         emulator = _unfrozen(self.emulator)
+        if not isinstance(emulator, SpectralEmulator):
+            raise TypeError(
+                f"emulator must be a fitted FluxEmulator or LineManifoldRegressor, got "
+                f"{type(emulator).__name__}."
+            )
         check_is_fitted(emulator)
         lines = emulator if self.lines is None else _unfrozen(self.lines)
-        if not isinstance(lines, LineEmulator):
+        # Other emulators of lines lack some at some nodes, or do not add optical depths.
+        if not isinstance(lines, LineManifoldRegressor):
             raise TypeError(
-                f"there are no lines to correct: {type(lines).__name__} has none. Give a fitted "
-                f"LineManifoldRegressor as emulator, or as lines=."
+                f"there are no lines to correct: {type(lines).__name__} has none that run along "
+                f"its grid. Give a fitted LineManifoldRegressor as emulator, or as lines=."
             )
         check_is_fitted(lines)
         names, own = emulator.grid_.parameter_names, lines.grid_.parameter_names
