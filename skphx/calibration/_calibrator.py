@@ -305,8 +305,8 @@ class LineCalibrator(BaseEstimator):
         """
         star_list, names, _ = list_stars(stars)
         emulator, _ = self._emulators()
-        values = np.asarray(
-            plain_parameters(parameters, emulator.grid_.parameter_names, "parameters"), dtype=float
+        values, errors = _check_values(
+            emulator.grid_, len(star_list), parameters, parameter_errors
         )
         families = _families(groups, len(star_list))
         if len(np.unique(families)) < 2:
@@ -314,16 +314,13 @@ class LineCalibrator(BaseEstimator):
                 "infer_left_out needs two or more stars, so that one can be left out; "
                 "spectra with equal entries of groups are one star."
             )
-        errors = None
-        if parameter_errors is not None:
-            errors = np.broadcast_to(np.asarray(parameter_errors, dtype=float), values.shape)
         results: dict[int, InferenceResult] = {}
         for family in np.unique(families):
             rest, out = np.flatnonzero(families != family), np.flatnonzero(families == family)
             calibrator = copy.copy(self).fit(
                 [star_list[star] for star in rest],
                 values[rest],
-                None if errors is None else errors[rest],
+                errors[rest],
                 groups=families[rest],
             )
             estimator = StellarParameterEstimator.from_emulator(
@@ -391,33 +388,10 @@ class LineCalibrator(BaseEstimator):
 
     def _sample(self, emulator, stars, parameters, parameter_errors, groups):
         """Return the checked stars with their parameters."""
-        grid = emulator.grid_
         star_list, names, _ = list_stars(stars)
-        values = plain_parameters(parameters, grid.parameter_names, "parameters")
-        values = np.asarray(values, dtype=np.float64)
-        shape = (len(star_list), grid.n_parameters)
-        if len(star_list) == 0 or values.shape != shape:
-            raise ValueError(
-                f"parameters must hold one row for each star, shape {shape}, and one star or "
-                f"more, got shape {values.shape}."
-            )
-        outside = ~(grid.contains(values) & np.isfinite(values).all(axis=1))
-        if outside.any():
-            star = int(np.argmax(outside))
-            raise ValueError(
-                f"parameters of star {star} must be finite and inside the grid, "
-                f"{grid.bounds.tolist()} of {', '.join(grid.parameter_names)}, got "
-                f"{values[star].tolist()}; leave the star out, or use a larger grid."
-            )
-        errors = np.zeros(shape)
-        if parameter_errors is not None:
-            given = np.asarray(parameter_errors, dtype=np.float64)
-            if given.shape not in (shape, shape[1:]) or not (given >= 0).all():
-                raise ValueError(
-                    f"parameter_errors must be 0 or more, with shape {shape} or {shape[1:]}, got "
-                    f"shape {given.shape}."
-                )
-            errors[:] = given
+        values, errors = _check_values(
+            emulator.grid_, len(star_list), parameters, parameter_errors
+        )
         model = self._model()
         segmented = []
         for number, star in enumerate(star_list):
@@ -482,6 +456,41 @@ class _Found:
 def _unfrozen(emulator):
     """Return the emulator within a FrozenEstimator, and others as they are."""
     return emulator.estimator if isinstance(emulator, FrozenEstimator) else emulator
+
+
+def _check_values(grid, n_stars, parameters, parameter_errors):
+    """Return parameters and errors of the stars, (n_stars, n_parameters) each."""
+    values = np.asarray(
+        plain_parameters(parameters, grid.parameter_names, "parameters"), dtype=np.float64
+    )
+    shape = (n_stars, grid.n_parameters)
+    if n_stars == 0 or values.shape != shape:
+        raise ValueError(
+            f"parameters must hold one row for each star, shape {shape}, and one star or more, "
+            f"got shape {values.shape}."
+        )
+    outside = ~(grid.contains(values) & np.isfinite(values).all(axis=1))
+    if outside.any():
+        star = int(np.argmax(outside))
+        raise ValueError(
+            f"parameters of star {star} must be finite and inside the grid, "
+            f"{grid.bounds.tolist()} of {', '.join(grid.parameter_names)}, got "
+            f"{values[star].tolist()}; leave the star out, or use a larger grid."
+        )
+    errors = np.zeros(shape)
+    if parameter_errors is not None:
+        given = np.asarray(parameter_errors, dtype=np.float64)
+        if given.shape not in (shape, shape[1:]):
+            raise ValueError(
+                f"parameter_errors must have shape {shape} or {shape[1:]}, got {given.shape}."
+            )
+        if not ((given >= 0) & np.isfinite(given)).all():
+            raise ValueError(
+                "parameter_errors must be finite and 0 or more; 0 holds a parameter, and a large "
+                "number leaves it free."
+            )
+        errors[:] = given
+    return values, errors
 
 
 def _families(groups, n_stars):
