@@ -469,9 +469,11 @@ def _check_values(grid, n_stars, parameters, parameter_errors):
             f"parameters must hold one row for each star, shape {shape}, and one star or more, "
             f"got shape {values.shape}."
         )
-    outside = ~(grid.contains(values) & np.isfinite(values).all(axis=1))
-    if outside.any():
-        star = int(np.argmax(outside))
+    finite = np.isfinite(values).all(axis=1)
+    inside = np.zeros(n_stars, dtype=bool)
+    inside[finite] = grid.contains(values[finite])
+    if not inside.all():
+        star = int(np.argmin(inside))
         raise ValueError(
             f"parameters of star {star} must be finite and inside the grid, "
             f"{grid.bounds.tolist()} of {', '.join(grid.parameter_names)}, got "
