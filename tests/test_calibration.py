@@ -16,7 +16,7 @@ N_USED = 6
 USED, UNUSED = slice(N_USED), slice(N_USED, None)
 
 
-def plant(n_lines, wrong=np.log(1.5)):
+def plant(n_lines, wrong=0.405):
     """Return changes of a third of the lines, stronger and weaker in turn."""
     planted = np.zeros(n_lines)
     planted[::3] = wrong * (-1.0) ** np.arange(len(planted[::3]))
