@@ -73,6 +73,7 @@ def test_planted_strengths_are_found(strengths):
     assert wrong.sum() > 4
     assert (np.sign(table["strength"]) == np.sign(strengths.planted))[wrong].all()
     assert table["width"][seen].abs().max() < 0.2
+    assert np.abs(strengths.calibrator.corrections_.pulls).max() > 10.0
     assert_allclose(strengths.calibrator.kinematics_[:, 0], 12.0, atol=0.5)
 
 
@@ -95,6 +96,7 @@ def test_nothing_is_found_where_nothing_is_wrong(emulator):
     pulls = (table["strength"] / table["strength_error"])[seen]
     assert np.sqrt((pulls**2).mean()) < 2.0
     assert pulls.abs().max() < 3.5
+    assert 0.3 < np.sqrt((calibrator.corrections_.pulls**2).mean()) < 1.6
     assert not calibrator.uses_slopes_
     before, after = (
         parameters_of(infer(one, stars[UNUSED])) for one in (emulator, calibrator.emulator_)

@@ -8,11 +8,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils.validation import check_is_fitted, check_scalar
+from sklearn.utils.validation import check_scalar
 
-from skphx._domain import check_medium
-from skphx._input_parameters import plain_parameters
 from skphx._restore import restore_on_failure
 from skphx.calibration._assembling import corrected, model_error, table_of
 from skphx.calibration._corrections import Coordinates, LineCorrections
@@ -20,14 +17,16 @@ from skphx.calibration._design import Design
 from skphx.calibration._emulator import CalibratedEmulator
 from skphx.calibration._features import group_lines, strongest_lines
 from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
-from skphx.calibration._reference_star import ReferenceStar
-from skphx.flux._base import SpectralEmulator
+from skphx.calibration._reference_sample import (
+    check_emulators,
+    check_families,
+    check_values,
+    reference_sample,
+)
 from skphx.inference._estimator import PriorsLike, StellarParameterEstimator
-from skphx.inference._infer import _check_errors
 from skphx.inference._observation_model import ObservationModel, check_observation_model
 from skphx.inference._result import InferenceResult, stack_results
-from skphx.inference._star_list import StarsLike, check_flat_list, list_stars, naming_star
-from skphx.lines._manifold_regressor import LineManifoldRegressor
+from skphx.inference._star_list import StarsLike, list_stars
 from skphx.species import LineList
 
 # A line has corrections of its own if a change of its strength by 30 % is seen with at least
@@ -52,7 +51,8 @@ class LineCalibrator(BaseEstimator):
     Parameters
     ----------
     emulator : FluxEmulator or LineManifoldRegressor
-        Fitted emulator to correct; it is not changed.
+        Fitted emulator to correct; it is not changed. Within a FrozenEstimator it stays fitted
+        where the calibrator is cloned.
     line_list : LineList or None, default=None
         Known transitions, such as from :func:`skphx.species.read_vald`. With it, lines of one
         species share prior widths, and corrections have names; without it, lines of similar
@@ -192,7 +192,9 @@ class LineCalibrator(BaseEstimator):
         """
         self._check_settings()
         emulator, lines = self._emulators()
-        sample = self._sample(emulator, stars, parameters, parameter_errors, groups)
+        sample = reference_sample(
+            emulator, self._model(), stars, parameters, parameter_errors, groups
+        )
         names = emulator.grid_.parameter_names
         columns = tuple(names.index(name) for name in lines.grid_.parameter_names)
         own = np.clip(sample.parameters[:, list(columns)], *lines.grid_.bounds.T)
@@ -218,7 +220,7 @@ class LineCalibrator(BaseEstimator):
         """Solve for the corrections, with slopes or without."""
         equations = [star.equations(corrections, line_groups, active) for star in sample.stars]
         n_stars = len(np.unique(sample.families))
-        choices = [self.slopes is True]
+        choices = [self.slopes != "auto" and bool(self.slopes)]
         if self.slopes == "auto" and is_last and n_stars >= _FEWEST_FOR_SLOPES:
             choices = [False, True]
         found = []
@@ -305,10 +307,8 @@ class LineCalibrator(BaseEstimator):
         """
         star_list, names, _ = list_stars(stars)
         emulator, _ = self._emulators()
-        values, errors = _check_values(
-            emulator.grid_, len(star_list), parameters, parameter_errors
-        )
-        families = _families(groups, len(star_list))
+        values, errors = check_values(emulator.grid_, len(star_list), parameters, parameter_errors)
+        families = check_families(groups, len(star_list))
         if len(np.unique(families)) < 2:
             raise ValueError(
                 "infer_left_out needs two or more stars, so that one can be left out; "
@@ -349,35 +349,7 @@ class LineCalibrator(BaseEstimator):
 
     def _emulators(self):
         """Return the emulator to correct, and the one with the lines."""
-        emulator = _unfrozen(self.emulator)
-        if not isinstance(emulator, SpectralEmulator):
-            raise TypeError(
-                f"emulator must be a fitted FluxEmulator or LineManifoldRegressor, got "
-                f"{type(emulator).__name__}."
-            )
-        check_is_fitted(emulator)
-        lines = emulator if self.lines is None else _unfrozen(self.lines)
-        # Other emulators of lines lack some at some nodes, or do not add optical depths.
-        if not isinstance(lines, LineManifoldRegressor):
-            raise TypeError(
-                f"there are no lines to correct: {type(lines).__name__} has none that run along "
-                f"its grid. Give a fitted LineManifoldRegressor as emulator, or as lines=."
-            )
-        check_is_fitted(lines)
-        names, own = emulator.grid_.parameter_names, lines.grid_.parameter_names
-        if not set(own) <= set(names):
-            raise ValueError(
-                f"lines must depend on parameters of the emulator, {', '.join(names)}, got "
-                f"{', '.join(own)}."
-            )
-        if self.lines is not None and emulator.medium != lines.medium:
-            raise ValueError(
-                f"emulator and lines must be in one medium, got {emulator.medium!r} and "
-                f"{lines.medium!r}."
-            )
-        if self.line_list is not None:
-            check_medium(emulator.medium, required=True)
-        return emulator, lines
+        return check_emulators(self.emulator, self.lines, needs_medium=self.line_list is not None)
 
     def _model(self):
         """Return the settings of the forward model."""
@@ -385,31 +357,6 @@ class LineCalibrator(BaseEstimator):
         if model.continuum_degree == "default":
             model = replace(model, continuum_degree=self.continuum_degree)
         return model
-
-    def _sample(self, emulator, stars, parameters, parameter_errors, groups):
-        """Return the checked stars with their parameters."""
-        star_list, names, _ = list_stars(stars)
-        values, errors = _check_values(
-            emulator.grid_, len(star_list), parameters, parameter_errors
-        )
-        model = self._model()
-        segmented = []
-        for number, star in enumerate(star_list):
-            with naming_star(number):
-                segmented.append(model.segments_of(star, emulator.medium))
-                _check_errors(segmented[-1])
-        check_flat_list(star_list, segmented)
-        references = []
-        for number, segments in enumerate(segmented):
-            with naming_star(number):
-                references.append(
-                    ReferenceStar(
-                        emulator, segments, model, values[number], errors[number], number
-                    )
-                )
-        families = _families(groups, len(star_list))
-        named = [str(number if name is None else name) for number, name in enumerate(names)]
-        return _Sample(references, values, errors, families, named)
 
     def _active(self, references, corrections):
         """Return the numbers of the lines that have corrections of their own."""
@@ -427,17 +374,6 @@ class LineCalibrator(BaseEstimator):
 
 
 @dataclass(eq=False)
-class _Sample:
-    """Reference stars with their parameters, families and names."""
-
-    stars: list[ReferenceStar]
-    parameters: NDArray[np.float64]
-    errors: NDArray[np.float64]
-    families: NDArray[np.int_]
-    names: list[str]
-
-
-@dataclass(eq=False)
 class _Found:
     """Corrections of one design, what they leave, and their limited values."""
 
@@ -451,58 +387,6 @@ class _Found:
     def log_density(self) -> float:
         """Logarithm of the density of the stars left out."""
         return -np.inf if self.left_out is None else self.left_out.log_density
-
-
-def _unfrozen(emulator):
-    """Return the emulator within a FrozenEstimator, and others as they are."""
-    return emulator.estimator if isinstance(emulator, FrozenEstimator) else emulator
-
-
-def _check_values(grid, n_stars, parameters, parameter_errors):
-    """Return parameters and errors of the stars, (n_stars, n_parameters) each."""
-    values = np.asarray(
-        plain_parameters(parameters, grid.parameter_names, "parameters"), dtype=np.float64
-    )
-    shape = (n_stars, grid.n_parameters)
-    if n_stars == 0 or values.shape != shape:
-        raise ValueError(
-            f"parameters must hold one row for each star, shape {shape}, and one star or more, "
-            f"got shape {values.shape}."
-        )
-    finite = np.isfinite(values).all(axis=1)
-    inside = np.zeros(n_stars, dtype=bool)
-    inside[finite] = grid.contains(values[finite])
-    if not inside.all():
-        star = int(np.argmin(inside))
-        raise ValueError(
-            f"parameters of star {star} must be finite and inside the grid, "
-            f"{grid.bounds.tolist()} of {', '.join(grid.parameter_names)}, got "
-            f"{values[star].tolist()}; leave the star out, or use a larger grid."
-        )
-    errors = np.zeros(shape)
-    if parameter_errors is not None:
-        given = np.asarray(parameter_errors, dtype=np.float64)
-        if given.shape not in (shape, shape[1:]):
-            raise ValueError(
-                f"parameter_errors must have shape {shape} or {shape[1:]}, got {given.shape}."
-            )
-        if not ((given >= 0) & np.isfinite(given)).all():
-            raise ValueError(
-                "parameter_errors must be finite and 0 or more; 0 holds a parameter, and a large "
-                "number leaves it free."
-            )
-        errors[:] = given
-    return values, errors
-
-
-def _families(groups, n_stars):
-    """Return a number for each star; equal ones are left out together."""
-    if groups is None:
-        return np.arange(n_stars)
-    groups = np.asarray(groups)
-    if groups.shape != (n_stars,):
-        raise ValueError(f"groups must have shape {(n_stars,)}, got {groups.shape}.")
-    return np.unique(groups, return_inverse=True)[1]
 
 
 def _priors_of(priors, star):
