@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -327,6 +328,54 @@ def test_stars_are_checked_as_infer_checks_them(emulator, stars):
         calibrator_of(emulator).fit([[far]], TRUTH[:1])
     with pytest.raises(ValueError, match="one star or more"):
         calibrator_of(emulator).fit([], np.zeros((0, 3)))
+
+
+def without_resolution(star):
+    return {name: value for name, value in star.items() if name != "resolution"}
+
+
+def in_two_segments(star, **changes):
+    """The star, and a second segment of which no pixel can be used."""
+    return [star, star | changes]
+
+
+@pytest.mark.parametrize(
+    ("change", "model"),
+    [
+        (without_resolution, {"resolution": (8_000.0, 40_000.0)}),
+        (lambda star: star | {"flux": 1e-17 * star["flux"], "sigma": 1e-17 * 0.004}, {}),
+        (lambda star: star | {"flux": star["flux"] / 1.0}, {"vsini": (0.0, 50.0)}),
+        (lambda star: in_two_segments(star, wavelength=star["wavelength"] + 100.0), {}),
+        (lambda star: in_two_segments(star, mask=np.ones(len(star["flux"]), dtype=bool)), {}),
+        (
+            lambda star: in_two_segments(
+                star, wavelength=star["wavelength"][:1], flux=star["flux"][:1]
+            ),
+            {},
+        ),
+    ],
+    ids=["free resolution", "in SI", "rotation", "far segment", "masked segment", "one pixel"],
+)
+def test_stars_of_other_kinds(emulator, stars, calibrator, change, model):
+    found = LineCalibrator(emulator, observation_model=replace(MODEL, **model))
+    found.fit([change(stars[0]), *map(change, stars[1:])], TRUTH)
+    table = calibrator.corrections_.to_pandas()
+    seen = (table["strength_error"] < 0.05).to_numpy()
+    assert seen.sum() > 3
+    off = found.corrections_.strength - calibrator.corrections_.strength
+    assert np.abs(off[seen]).max() < 0.1
+
+
+def test_velocities_at_their_limit_are_named(emulator, stars):
+    fast = stars[1] | {"wavelength": stars[1]["wavelength"] * (1.0 + 100.0 / 299792.458)}
+    model = replace(MODEL, velocity=(-40.0, 40.0))
+    calibrator = LineCalibrator(emulator, observation_model=model, slopes=False)
+    with pytest.warns(UserWarning, match="velocity is at the limit of its range.* stars 1:"):
+        calibrator.fit([stars[0], fast], TRUTH[:2])
+
+
+def test_slopes_of_numpy(emulator, stars):
+    assert calibrator_of(emulator, slopes=np.True_).fit(stars, TRUTH).uses_slopes_
 
 
 def test_failed_fit_leaves_the_calibrator_as_it_was(emulator, stars):

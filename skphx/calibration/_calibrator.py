@@ -22,6 +22,7 @@ from skphx.calibration._reference_sample import (
     check_families,
     check_values,
     reference_sample,
+    warn_of_limits,
 )
 from skphx.inference._estimator import PriorsLike, StellarParameterEstimator
 from skphx.inference._observation_model import ObservationModel, check_observation_model
@@ -51,8 +52,7 @@ class LineCalibrator(BaseEstimator):
     Parameters
     ----------
     emulator : FluxEmulator or LineManifoldRegressor
-        Fitted emulator to correct; it is not changed. Within a FrozenEstimator it stays fitted
-        where the calibrator is cloned.
+        Fitted emulator to correct; it is not changed. A FrozenEstimator of it survives cloning.
     line_list : LineList or None, default=None
         Known transitions, such as from :func:`skphx.species.read_vald`. With it, lines of one
         species share prior widths, and corrections have names; without it, lines of similar
@@ -189,6 +189,11 @@ class LineCalibrator(BaseEstimator):
         ValueError
             If a setting is out of its range, a star is refused as by `infer`, parameters are not
             finite, outside the grid or not one row for each star, or the stars show no line.
+
+        Warns
+        -----
+        UserWarning
+            If a fitted velocity, broadening or resolution is at the limit of its range.
         """
         self._check_settings()
         emulator, lines = self._emulators()
@@ -213,6 +218,7 @@ class LineCalibrator(BaseEstimator):
             found = self._best(sample, corrections, line_groups, active, found, is_last)
             corrections = corrected(corrections, found.design, active, line_groups, found.values)
             current = CalibratedEmulator._of_fitted(emulator, corrections)
+        warn_of_limits(sample, self._model())
         self._keep(sample, corrections, line_groups, active, found, emulator, names, strongest)
         return self
 

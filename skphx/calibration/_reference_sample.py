@@ -1,5 +1,6 @@
 """What LineCalibrator is given, checked: the emulators, and the stars with their parameters."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,13 +8,16 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skphx._domain import check_medium
+from skphx._domain import KINEMATIC_PARAMETERS, check_medium
 from skphx._input_parameters import plain_parameters
 from skphx.calibration._reference_star import ReferenceStar
 from skphx.flux._base import SpectralEmulator
 from skphx.inference._infer import _check_errors
 from skphx.inference._star_list import check_flat_list, list_stars, naming_star
 from skphx.lines._manifold_regressor import LineManifoldRegressor
+
+# A fitted velocity this near to the end of its range, in parts of the range, is at its limit.
+_AT_LIMIT = 1e-3
 
 
 @dataclass(eq=False)
@@ -222,3 +226,36 @@ def check_families(groups, n_stars):
 def _unfrozen(emulator):
     """Return the emulator within a FrozenEstimator, and others as they are."""
     return emulator.estimator if isinstance(emulator, FrozenEstimator) else emulator
+
+
+def warn_of_limits(sample, model):
+    """Warn of stars whose velocity, broadening or resolution is at the limit of its range.
+
+    Lines at the wrong place would be corrected away. A v sin i or macroturbulence of 0 is none.
+
+    Parameters
+    ----------
+    sample : ReferenceSample
+        The stars, fitted.
+    model : ObservationModel
+        Has the ranges.
+    """
+    for column, name in enumerate(KINEMATIC_PARAMETERS):
+        if name not in model.free:
+            continue
+        low, high = model.ranges[column]
+        part = (np.array([star.kinematics[0, column] for star in sample.stars]) - low) / (
+            high - low
+        )
+        at_limit = part > 1.0 - _AT_LIMIT
+        if name in ("velocity", "resolution") or low > 0:
+            at_limit |= part < _AT_LIMIT
+        if at_limit.any():
+            names = ", ".join(np.array(sample.names)[at_limit])
+            warnings.warn(
+                f"{name} is at the limit of its range, {low:g} to {high:g}, for stars {names}: "
+                f"their lines do not fit, and corrections are wrong. Give a wider range, or leave "
+                f"these stars out.",
+                UserWarning,
+                stacklevel=5,
+            )
