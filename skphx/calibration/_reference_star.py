@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 
 from skphx._domain import SPEED_OF_LIGHT
 from skphx.calibration._operator import line_columns, observing_operator
+from skphx.inference._emulation import emulate
 from skphx.inference._gauss_newton import gauss_newton
 from skphx.inference._infer import _check_pixels, _cut, _join
 from skphx.inference._likelihood import Likelihood, to_internal, to_natural
@@ -125,7 +126,7 @@ class ReferenceStar:
         with np.errstate(divide="ignore"):
             weights = np.where(self.good, 1.0 / self.sigma**2, 0.0)
         self.likelihood = Likelihood(
-            self.emulator,
+            _HeldFlux(self.emulator, self.stellar_point),
             self.forward,
             self.flux,
             weights,
@@ -282,6 +283,30 @@ class ReferenceStar:
             place += len(pixels)
             start += len(np.unique(number))
         return found
+
+
+class _HeldFlux:
+    """Emulator of one point: its flux is computed once, and has no slopes.
+
+    Parameters
+    ----------
+    emulator : estimator
+        Fitted emulator.
+    point : ndarray of shape (1, n_parameters)
+        Stellar parameters, which are held.
+    """
+
+    def __init__(self, emulator, point):
+        self.grid_, self.wavelength_ = emulator.grid_, emulator.wavelength_
+        self._held = emulate(emulator, point)
+
+    def predict(self, points):
+        """Return the flux, (n_points, n_samples)."""
+        return np.repeat(self._held, len(points), axis=0)
+
+    def jacobian(self, points):
+        """Return zeros, (n_points, n_samples, n_parameters)."""
+        return np.zeros((len(points), len(self.wavelength_), points.shape[1]))
 
 
 def _binned(bins, *, sigma, segment, **rows):
