@@ -38,6 +38,8 @@ class Equations:
         The same for all lines of a group together.
     wings : ndarray of shape (n_wings, n_pixels)
         The same for the wings of strong lines, in units of the strong line's own area.
+    added : ndarray of shape (n_added, n_pixels)
+        The same for lines that the models lack, per Å of area.
     residual : ndarray of shape (n_pixels,)
         Observed minus modelled flux.
     sigma : ndarray of shape (n_pixels,)
@@ -58,6 +60,7 @@ class Equations:
     lines: np.ndarray
     groups: np.ndarray
     wings: np.ndarray
+    added: np.ndarray
     residual: np.ndarray
     sigma: np.ndarray
     nuisance: np.ndarray
@@ -246,6 +249,7 @@ class ReferenceStar:
             lines=np.concatenate(own),
             groups=observed(common),
             wings=observed(shapes),
+            added=observed(corrections.added_shapes(wavelength)),
             residual=(self.flux - model)[0, good] / level,
             sigma=self.sigma[0, good] / level,
             nuisance=np.concatenate(nuisance),
