@@ -100,6 +100,7 @@ bench: install
 
 evaluate: install
 	$(PY) benchmarks/evaluate.py
+	$(PY) benchmarks/bench_calibration.py
 
 fuzz: install
 	OMP_NUM_THREADS=1 $(PY) benchmarks/fuzz.py $(FUZZ_OPTIONS)

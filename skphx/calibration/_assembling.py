@@ -71,6 +71,9 @@ def table_of(corrections, groups, active, found, strongest):
     told = solution.information[:, parts["strength"]] * solution.prior[parts["strength"]]
     n_stars[active] = (told > 1.0).sum(axis=0)
     fwhm = total_fwhm(np.exp(strongest[:, 2]), np.exp(strongest[:, 3]))
+    own_strength, sampling_error = np.full((2, n_lines), np.nan)
+    own_strength[active] = solution.values[parts["strength"]]
+    sampling_error[active] = solution.sampling_error[parts["strength"]]
     return {
         "center": strongest[:, 0],
         "species": groups.species,
@@ -81,6 +84,8 @@ def table_of(corrections, groups, active, found, strongest):
         "width_error": errors["width"],
         "slope": corrections.slope,
         "n_stars": n_stars,
+        "own_strength": own_strength,
+        "sampling_error": sampling_error,
     }
 
 

@@ -166,11 +166,24 @@ class LineCorrections:
             Columns `center` (Å), `species`, `strength` and its error (changes of ln strength),
             `width` and its error (changes of ln width), `slope` (change of ln strength for a
             change of 5040 K/Teff by 0.1), `depth` (largest optical depth in a reference star),
-            `n_stars` (number of stars that determine the strength better than before the fit).
+            `n_stars` (number of stars that determine the strength better than before the fit),
+            `own_strength` (the part of `strength` that is not common to the species) and
+            `sampling_error` (its standard deviation due to noise); NaN for a line that has only
+            the corrections of its species.
         """
         import pandas
 
         return pandas.DataFrame(self.table)
+
+    @property
+    def pulls(self) -> NDArray[np.float64]:
+        """Corrections of ln strength in units of what noise alone would give.
+
+        Of the lines that have corrections of their own; where nothing is wrong, and the errors
+        of the stars are right, their mean square is near 1.
+        """
+        known = np.isfinite(self.table["sampling_error"])
+        return self.table["own_strength"][known] / self.table["sampling_error"][known]
 
     def lines_at(self, points):
         """Return uncorrected and corrected lines, (n_points, n_lines, 4) each."""

@@ -6,7 +6,7 @@ import numpy as np
 # line, of a strong line; the same for all lines of a group; and wings.
 STRENGTH, WIDTH, SLOPE = 0.3, 0.2, 0.1
 STRONG_STRENGTH, STRONG_WIDTH, STRONG_SLOPE = 0.5, 0.5, 0.3
-GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.3
+GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.6
 # Largest absolute corrections of ln width and ln strength.
 _MOST_WIDTH, _MOST_STRENGTH = 1.5, 3.0
 
@@ -55,7 +55,11 @@ class Design:
         add("slope", own[:n_slopes], np.where(strong, STRONG_SLOPE, SLOPE)[:n_slopes])
         add("group strength", np.zeros(n_groups, int), np.full(n_groups, GROUP_STRENGTH))
         add("group width", np.zeros(n_groups, int), np.full(n_groups, GROUP_WIDTH))
-        add("wings", np.repeat([0, 1, 2], n_wings), np.full(3 * n_wings, WING))
+        # Wings of one species share prior widths, for each of the terms.
+        species = np.unique(groups.feature_names, return_inverse=True)[1]
+        of_wing = np.repeat(species, 3)
+        terms = np.arange(3)[:, None] * (len(species) + 1)
+        add("wings", (terms + of_wing).ravel().astype(int), np.full(3 * n_wings, WING))
         self.label = np.unique(np.concatenate(labels), return_inverse=True)[1]
         self.start_variance = np.concatenate(widths) ** 2
 
