@@ -21,7 +21,7 @@ from skphx.calibration._emulator import CalibratedEmulator
 from skphx.calibration._features import group_lines, strongest_lines
 from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
 from skphx.calibration._missing_lines import find_missing_lines
-from skphx.calibration._reference_star import Equations, ReferenceStar
+from skphx.calibration._reference_star import ReferenceStar
 from skphx.inference._estimator import PriorsLike, StellarParameterEstimator
 from skphx.inference._observation_model import ObservationModel, check_observation_model
 from skphx.inference._result import InferenceResult, stack_results
@@ -35,6 +35,8 @@ from skphx.species import LineList
 _LEAST_SIGNAL, _CHANGE = 1.0, 0.3
 # Slopes are used if the stars that are left out are so much more probable with them.
 _LEAST_GAIN = 5.0
+# Parts of a step that are tried.
+_STEPS = (1.0, 0.5, 0.25, 0.125, 0.0625)
 # Fewest stars from which slopes, and prior widths, are learnt.
 _FEWEST_FOR_SLOPES, _FEWEST_TO_LEAVE_OUT = 4, 2
 
@@ -215,11 +217,11 @@ class LineCalibrator(BaseEstimator):
                 active = self._active(sample.stars, corrections)
             is_last = iteration == self.n_iterations - 1
             found = self._best(sample, corrections, line_groups, active, found, is_last)
-            corrections = corrected(corrections, found.design, active, line_groups, found.values)
+            corrections = self._damped(sample, emulator, corrections, line_groups, active, found)
             if iteration == 0 and self.add_lines and not is_last:
                 missing = find_missing_lines(
                     sample.stars,
-                    found.equations,
+                    found.learning.equations,
                     found.residuals,
                     line_groups,
                     most=self.add_lines,
@@ -263,12 +265,29 @@ class LineCalibrator(BaseEstimator):
                 solution = learning.solve(prior)
             values = design.limited(solution.values)
             left = [one - values @ r for one, r in zip(targets, rows, strict=True)]
-            found.append(
-                _Found(design, solution, learning.variances, left_out, values, equations, left)
-            )
+            found.append(_Found(design, solution, learning, left_out, start, values, left))
         if len(found) == 2 and found[1].log_density > found[0].log_density + _LEAST_GAIN:
             return found[1]
         return found[0]
+
+    @staticmethod
+    def _damped(sample, emulator, corrections, groups, active, found):
+        """Return the corrections of a step that lowers the cost; a full one, if it does.
+
+        Lines are not linear in their corrections, and a full step may go too far.
+        """
+        learning, prior = found.learning, found.solution.prior
+        cost = learning.cost(found.start, prior, [one.residual for one in learning.equations])
+        for part in _STEPS:
+            values = found.start + part * (found.values - found.start)
+            new = corrected(corrections, found.design, active, groups, values)
+            used = CalibratedEmulator._of_fitted(emulator, new)
+            residuals = [star.residual(used) for star in sample.stars]
+            if learning.cost(values, prior, residuals) < cost:
+                found.values, found.residuals = values, residuals
+                return new
+        found.values = found.start
+        return corrected(corrections, found.design, active, groups, found.start)
 
     def _keep(self, sample, corrections, groups, active, found, emulator, names, strongest):
         """Keep what was learnt."""
@@ -478,11 +497,16 @@ class _Found:
 
     design: Design
     solution: Solution
-    variances: ModelVariances
+    learning: Learning
     left_out: LeftOut | None
+    start: NDArray[np.float64]
     values: NDArray[np.float64]
-    equations: list[Equations]
     residuals: list[NDArray[np.float64]]
+
+    @property
+    def variances(self) -> ModelVariances:
+        """Variances of what stars do not share."""
+        return self.learning.variances
 
     @property
     def log_density(self) -> float:

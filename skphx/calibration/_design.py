@@ -6,11 +6,11 @@ import numpy as np
 # line, of a strong line; the same for all lines of a group; and wings.
 STRENGTH, WIDTH, SLOPE = 0.3, 0.2, 0.1
 STRONG_STRENGTH, STRONG_WIDTH, STRONG_SLOPE = 0.5, 0.5, 0.3
-GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.6
+GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.3
 # Area of a line that the models lack, Å.
 ADDED = 0.05
-# Largest absolute corrections of ln width and ln strength.
-_MOST_WIDTH, _MOST_STRENGTH = 1.5, 3.0
+# Largest absolute corrections of ln width, ln strength and slope.
+_MOST_WIDTH, _MOST_STRENGTH, _MOST_SLOPE = 1.5, 1.5, 1.0
 
 
 class Design:
@@ -111,4 +111,6 @@ class Design:
                 values[part] = np.clip(values[part], -_MOST_WIDTH, _MOST_WIDTH)
             elif name.endswith("strength"):
                 values[part] = np.clip(values[part], -_MOST_STRENGTH, _MOST_STRENGTH)
+            elif name == "slope":
+                values[part] = np.clip(values[part], -_MOST_SLOPE, _MOST_SLOPE)
         return values

@@ -1,5 +1,6 @@
 """A star with known parameters: its velocity, rotation and continuum, and its linear equations."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,6 +153,21 @@ class ReferenceStar:
             scaled, slices = (residual / self.level)[0], self.forward.segment_slices
             noise = np.sqrt(white_noise(scaled, self.good[0], slices))
             self.sigma = np.where(self.good, max(noise, _LEAST_NOISE) * self.level, np.inf)
+
+    def residual(self, emulator):
+        """Return observed minus modelled flux, as in `equations`, of another emulator.
+
+        Velocity and broadening stay as fitted; the continuum is fitted.
+        """
+        likelihood = copy.copy(self.likelihood)
+        likelihood.emulator, _, _ = _cut(emulator, self.segments, self.observation_model, None)
+        model, _, _ = likelihood.with_continuum(likelihood.spectrum(self.point), np.array([0]))
+        good = self.good[0]
+        level, sigma = self.level[0, good], self.sigma[0, good]
+        left = (self.flux - model)[0, good] / level
+        weights = (level / sigma) ** 2
+        bins = self._bins(good)
+        return np.bincount(bins, weights * left) / np.bincount(bins, weights)
 
     @property
     def stellar_point(self):
