@@ -67,11 +67,15 @@ def table_of(corrections, groups, active, found, strongest):
     n_lines = len(corrections)
     errors, n_stars = {}, np.zeros(n_lines, dtype=int)
     for name in ("strength", "width"):
-        common = solution.error[parts[f"group {name}"]][groups.number] ** 2
-        own = design.typical_variance(name)
-        own = np.full(n_lines, own)
-        own[active] = solution.error[parts[name]] ** 2
-        errors[name] = np.sqrt(common + own)
+        of_group = np.arange(len(design.label))[parts[f"group {name}"]][groups.number]
+        variance = solution.error[of_group] ** 2
+        own = np.arange(len(design.label))[parts[name]]
+        # The stars know the sum of what is common and a line's own, better than either.
+        together = 2.0 * solution.covariance[own, of_group[active]] + solution.error[own] ** 2
+        others = np.setdiff1d(np.arange(n_lines), active)
+        variance[active] += together
+        variance[others] += design.typical_variance(name)
+        errors[name] = np.sqrt(variance)
     told = solution.information[:, parts["strength"]] * solution.prior[parts["strength"]]
     n_stars[active] = (told > 1.0).sum(axis=0)
     fwhm = total_fwhm(np.exp(strongest[:, 2]), np.exp(strongest[:, 3]))

@@ -8,11 +8,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils.validation import check_is_fitted, check_scalar
+from sklearn.utils.validation import check_scalar
 
-from skphx._domain import FWHM_PER_SIGMA, check_medium
-from skphx._input_parameters import plain_parameters
+from skphx._domain import FWHM_PER_SIGMA
 from skphx._restore import restore_on_failure
 from skphx.calibration._assembling import corrected, model_error, table_of
 from skphx.calibration._corrections import Coordinates, LineCorrections
@@ -21,12 +19,16 @@ from skphx.calibration._emulator import CalibratedEmulator
 from skphx.calibration._features import group_lines, strongest_lines
 from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
 from skphx.calibration._missing_lines import find_missing_lines
-from skphx.calibration._reference_star import ReferenceStar
+from skphx.calibration._reference_sample import (
+    check_emulators,
+    check_families,
+    check_values,
+    reference_sample,
+)
 from skphx.inference._estimator import PriorsLike, StellarParameterEstimator
 from skphx.inference._observation_model import ObservationModel, check_observation_model
 from skphx.inference._result import InferenceResult, stack_results
-from skphx.inference._star_list import StarsLike, list_stars, naming_star
-from skphx.lines._base_emulator import LineEmulator
+from skphx.inference._star_list import StarsLike, list_stars
 from skphx.lines._engine.profile import total_fwhm
 from skphx.species import LineList
 
@@ -54,7 +56,8 @@ class LineCalibrator(BaseEstimator):
     Parameters
     ----------
     emulator : FluxEmulator or LineManifoldRegressor
-        Fitted emulator to correct; it is not changed.
+        Fitted emulator to correct; it is not changed. Within a FrozenEstimator it stays fitted
+        where the calibrator is cloned.
     line_list : LineList or None, default=None
         Known transitions, such as from :func:`skphx.species.read_vald`. With it, lines of one
         species share prior widths, and corrections have names; without it, lines of similar
@@ -200,7 +203,9 @@ class LineCalibrator(BaseEstimator):
         """
         self._check_settings()
         emulator, lines = self._emulators()
-        sample = self._sample(emulator, stars, parameters, parameter_errors, groups)
+        sample = reference_sample(
+            emulator, self._model(), stars, parameters, parameter_errors, groups
+        )
         names = emulator.grid_.parameter_names
         columns = tuple(names.index(name) for name in lines.grid_.parameter_names)
         own = np.clip(sample.parameters[:, list(columns)], *lines.grid_.bounds.T)
@@ -237,12 +242,12 @@ class LineCalibrator(BaseEstimator):
         """Solve for the corrections, with slopes or without."""
         equations = [star.equations(corrections, line_groups, active) for star in sample.stars]
         n_stars = len(np.unique(sample.families))
-        choices = [self.slopes is True]
+        choices = [self.slopes != "auto" and bool(self.slopes)]
         if self.slopes == "auto" and is_last and n_stars >= _FEWEST_FOR_SLOPES:
             choices = [False, True]
         found = []
         for with_slopes in choices:
-            design = Design(line_groups, active, len(corrections.added), with_slopes)
+            design = Design(line_groups, active, with_slopes, len(corrections.added))
             at, _ = corrections.coordinates.at(sample.parameters)
             rows = [design.columns(one, x) for one, x in zip(equations, at, strict=True)]
             start = np.zeros(len(design.label))
@@ -345,25 +350,20 @@ class LineCalibrator(BaseEstimator):
         """
         star_list, names, _ = list_stars(stars)
         emulator, _ = self._emulators()
-        values = np.asarray(
-            plain_parameters(parameters, emulator.grid_.parameter_names, "parameters"), dtype=float
-        )
-        families = _families(groups, len(star_list))
+        values, errors = check_values(emulator.grid_, len(star_list), parameters, parameter_errors)
+        families = check_families(groups, len(star_list))
         if len(np.unique(families)) < 2:
             raise ValueError(
                 "infer_left_out needs two or more stars, so that one can be left out; "
                 "spectra with equal entries of groups are one star."
             )
-        errors = None
-        if parameter_errors is not None:
-            errors = np.broadcast_to(np.asarray(parameter_errors, dtype=float), values.shape)
         results: dict[int, InferenceResult] = {}
         for family in np.unique(families):
             rest, out = np.flatnonzero(families != family), np.flatnonzero(families == family)
             calibrator = copy.copy(self).fit(
                 [star_list[star] for star in rest],
                 values[rest],
-                None if errors is None else errors[rest],
+                errors[rest],
                 groups=families[rest],
             )
             estimator = StellarParameterEstimator.from_emulator(
@@ -393,29 +393,7 @@ class LineCalibrator(BaseEstimator):
 
     def _emulators(self):
         """Return the emulator to correct, and the one with the lines."""
-        emulator = _unfrozen(self.emulator)
-        check_is_fitted(emulator)
-        lines = emulator if self.lines is None else _unfrozen(self.lines)
-        if not isinstance(lines, LineEmulator):
-            raise TypeError(
-                f"there are no lines to correct: {type(lines).__name__} has none. Give a fitted "
-                f"LineManifoldRegressor as emulator, or as lines=."
-            )
-        check_is_fitted(lines)
-        names, own = emulator.grid_.parameter_names, lines.grid_.parameter_names
-        if not set(own) <= set(names):
-            raise ValueError(
-                f"lines must depend on parameters of the emulator, {', '.join(names)}, got "
-                f"{', '.join(own)}."
-            )
-        if self.lines is not None and emulator.medium != lines.medium:
-            raise ValueError(
-                f"emulator and lines must be in one medium, got {emulator.medium!r} and "
-                f"{lines.medium!r}."
-            )
-        if self.line_list is not None:
-            check_medium(emulator.medium, required=True)
-        return emulator, lines
+        return check_emulators(self.emulator, self.lines, needs_medium=self.line_list is not None)
 
     def _model(self):
         """Return the settings of the forward model."""
@@ -423,47 +401,6 @@ class LineCalibrator(BaseEstimator):
         if model.continuum_degree == "default":
             model = replace(model, continuum_degree=self.continuum_degree)
         return model
-
-    def _sample(self, emulator, stars, parameters, parameter_errors, groups):
-        """Return the checked stars with their parameters."""
-        grid = emulator.grid_
-        star_list, names, _ = list_stars(stars)
-        values = plain_parameters(parameters, grid.parameter_names, "parameters")
-        values = np.asarray(values, dtype=np.float64)
-        shape = (len(star_list), grid.n_parameters)
-        if len(star_list) == 0 or values.shape != shape:
-            raise ValueError(
-                f"parameters must hold one row for each star, shape {shape}, and one star or "
-                f"more, got shape {values.shape}."
-            )
-        outside = ~(grid.contains(values) & np.isfinite(values).all(axis=1))
-        if outside.any():
-            star = int(np.argmax(outside))
-            raise ValueError(
-                f"parameters of star {star} must be finite and inside the grid, "
-                f"{grid.bounds.tolist()} of {', '.join(grid.parameter_names)}, got "
-                f"{values[star].tolist()}; leave the star out, or use a larger grid."
-            )
-        errors = np.zeros(shape)
-        if parameter_errors is not None:
-            given = np.asarray(parameter_errors, dtype=np.float64)
-            if given.shape not in (shape, shape[1:]) or not (given >= 0).all():
-                raise ValueError(
-                    f"parameter_errors must be 0 or more, with shape {shape} or {shape[1:]}, got "
-                    f"shape {given.shape}."
-                )
-            errors[:] = given
-        model = self._model()
-        references = []
-        for number, star in enumerate(star_list):
-            with naming_star(number):
-                segments = model.segments_of(star, emulator.medium)
-                references.append(
-                    ReferenceStar(emulator, segments, model, values[number], errors[number])
-                )
-        families = _families(groups, len(star_list))
-        named = [str(number if name is None else name) for number, name in enumerate(names)]
-        return _Sample(references, values, errors, families, named)
 
     def _active(self, references, corrections):
         """Return the numbers of the lines that have corrections of their own."""
@@ -478,17 +415,6 @@ class LineCalibrator(BaseEstimator):
             order = np.argsort(-signal[active], kind="stable")
             active = np.sort(active[order[: self.max_lines]])
         return active
-
-
-@dataclass(eq=False)
-class _Sample:
-    """Reference stars with their parameters, families and names."""
-
-    stars: list[ReferenceStar]
-    parameters: NDArray[np.float64]
-    errors: NDArray[np.float64]
-    families: NDArray[np.int_]
-    names: list[str]
 
 
 @dataclass(eq=False)
@@ -518,21 +444,6 @@ def _typical_sigma(lines):
     """Return the standard deviation of a typical line, Å: of the median full width."""
     fwhm = total_fwhm(np.exp(lines[:, 2]), np.exp(lines[:, 3]))
     return float(np.median(fwhm)) / FWHM_PER_SIGMA
-
-
-def _unfrozen(emulator):
-    """Return the emulator within a FrozenEstimator, and others as they are."""
-    return emulator.estimator if isinstance(emulator, FrozenEstimator) else emulator
-
-
-def _families(groups, n_stars):
-    """Return a number for each star; equal ones are left out together."""
-    if groups is None:
-        return np.arange(n_stars)
-    groups = np.asarray(groups)
-    if groups.shape != (n_stars,):
-        raise ValueError(f"groups must have shape {(n_stars,)}, got {groups.shape}.")
-    return np.unique(groups, return_inverse=True)[1]
 
 
 def _priors_of(priors, star):

@@ -79,7 +79,7 @@ class Coordinates:
         """
         points = np.asarray(points, dtype=np.float64)
         values = (self._raw(points) - self.middle) / (THETA_UNIT, LOGG_UNIT)
-        inside = (values >= self.low) & (values <= self.high)
+        inside = (values >= self.low) & (values <= self.high) & (self.low < self.high)
         slopes = np.zeros((points.shape[1], *values.shape))
         if self.columns[0] >= 0:
             teff = points[:, self.columns[0]]
@@ -306,9 +306,12 @@ class LineCorrections:
         lines = self.manifold.at(own)
         values, slopes = self.coordinates.at(points)
         tangents = np.zeros((points.shape[1], *lines.shape))
-        tangents[list(self.columns)] = self.manifold.tangents_at(own)
+        # Beyond the limits of their grid, lines do not change.
+        within = own == points[:, list(self.columns)]
+        tangents[list(self.columns)] = self.manifold.tangents_at(own) * within.T[:, :, None, None]
         moved = tangents.copy()
-        moved[..., 1] += slopes[:, :, :1] * self.slope
+        change = self.strength + self.slope * values[:, :1]
+        moved[..., 1] += slopes[:, :, :1] * self.slope * (np.abs(change) < MOST_CHANGE)
         before, before_slopes = render_dense_jvp(wavelength, lines, tangents, **self.rendering)
         after, after_slopes = render_dense_jvp(
             wavelength, self._corrected(lines, values[:, 0]), moved, **self.rendering

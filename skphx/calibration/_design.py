@@ -22,10 +22,10 @@ class Design:
         Groups of all lines.
     active : ndarray of shape (n_active,), int
         Lines with corrections of their own.
-    n_added : int
-        Number of lines that the models lack.
     with_slopes : bool
         Whether strengths may change with 5040 K/Teff.
+    n_added : int
+        Number of lines that the models lack.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Design:
         Columns of one label share a prior width.
     """
 
-    def __init__(self, groups, active, n_added, with_slopes):
+    def __init__(self, groups, active, with_slopes, n_added=0):
         self.with_slopes = with_slopes
         n_active, n_groups = len(active), len(groups.names)
         n_wings = 3 * len(groups.feature_center)

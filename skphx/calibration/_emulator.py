@@ -88,9 +88,16 @@ class CalibratedEmulator(SpectralEmulator):
         Raises
         ------
         ValueError
-            If the emulator refuses nodes or spectra.
+            If the emulator refuses nodes or spectra, or a parameter of the lines is missing.
         """
-        self._take(clone(self.emulator).fit(X, y))
+        emulator = clone(self.emulator).fit(X, y)
+        n_needed, n_parameters = max(self.corrections.columns) + 1, emulator.grid_.n_parameters
+        if n_parameters < n_needed:
+            raise ValueError(
+                f"X must have {n_needed} parameters or more, those with which the corrections "
+                f"were learnt, in their order, got {n_parameters}."
+            )
+        self._take(emulator)
         return self
 
     def _take(self, emulator):

@@ -70,6 +70,8 @@ class Solution:
     ----------
     values, error : ndarray of shape (n_columns,)
         Corrections, and their standard errors.
+    covariance : ndarray of shape (n_columns, n_columns)
+        Covariance of their errors.
     sampling_error : ndarray of shape (n_columns,)
         Standard deviation of the corrections that noise alone would give.
     conditional : ndarray of shape (n_columns,)
@@ -82,6 +84,7 @@ class Solution:
 
     values: np.ndarray
     error: np.ndarray
+    covariance: np.ndarray
     sampling_error: np.ndarray
     conditional: np.ndarray
     prior: np.ndarray
@@ -140,6 +143,7 @@ class Learning:
         return Solution(
             values,
             np.sqrt(np.diag(inverse)),
+            inverse,
             np.sqrt(
                 np.maximum(np.einsum("ij,jk,ki->i", inverse, matrix, inverse, optimize=True), 0.0)
             ),

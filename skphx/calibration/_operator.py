@@ -1,7 +1,7 @@
 """The forward model of one star as a sparse matrix, and the columns of lines through it."""
 
 import numpy as np
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 
 from skphx._domain import FWHM_PER_SIGMA, SPEED_OF_LIGHT
 from skphx.lines._engine.profile import get_profile, total_fwhm
@@ -142,8 +142,3 @@ def line_columns(wavelength, lines, profile, *, by_width):
     )
     data = np.concatenate(rows) if rows else np.zeros(0)
     return csr_array((data, indices.astype(np.int64), indptr), shape=(len(lines), len(wavelength)))
-
-
-def stack_rows(parts):
-    """Return sparse or dense matrices of the same number of columns, one below the other."""
-    return vstack([csr_array(part) for part in parts], format="csr")

@@ -9,12 +9,13 @@ from scipy.sparse import csr_array
 from skphx._domain import SPEED_OF_LIGHT
 from skphx.calibration._operator import line_columns, observing_operator
 from skphx.inference._gauss_newton import gauss_newton
-from skphx.inference._infer import _cut, _join
+from skphx.inference._infer import _check_pixels, _cut, _join
 from skphx.inference._likelihood import Likelihood, to_internal, to_natural
 from skphx.inference._misfit import white_noise
 from skphx.inference._pixel_weights import median_levels
 from skphx.inference._starting_points import TemplateScan
 from skphx.lines._dense import render_dense
+from skphx.observing._kernels import shift_of_velocity
 
 # Noise of a star without errors is at least this part of the flux.
 _LEAST_NOISE = 1e-3
@@ -86,6 +87,8 @@ class ReferenceStar:
         Stellar parameters.
     errors : ndarray of shape (n_parameters,)
         Their standard errors.
+    number : int
+        Number of the star, for messages.
 
     Attributes
     ----------
@@ -93,13 +96,18 @@ class ReferenceStar:
         Velocity, v sin i, macroturbulence (km/s) and resolution, as fitted.
     """
 
-    def __init__(self, emulator, segments, observation_model, parameters, errors):
+    def __init__(self, emulator, segments, observation_model, parameters, errors, number=0):
         self.segments, self.observation_model = segments, observation_model
         self.parameters, self.errors = parameters, errors
         _, forward, _ = _cut(emulator, segments, observation_model, None)
         stars = {0: segments}
         self.flux = _join(stars, lambda one: one.flux)
-        self.good = _join(stars, lambda one: one.good) & forward.covered
+        good = _join(stars, lambda one: one.good)
+        self.good = good & forward.covered
+        shift, _ = shift_of_velocity(observation_model.ranges[0].mean())
+        rest = np.concatenate(forward.centres) * np.exp(-shift / SPEED_OF_LIGHT)
+        limits = emulator.wavelength_[0], emulator.wavelength_[-1]
+        _check_pixels({number: segments}, good, self.good, rest, limits)
         self.sigma_known = all(one.sigma is not None for one in segments)
         self.level = median_levels(forward, self.flux, self.good)
         if self.sigma_known:
