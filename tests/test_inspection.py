@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 from skphx import LineManifoldRegressor, VoigtCloner, inspection
 from skphx.inspection import (
     BetweenNodesDisplay,
+    CalibrationDisplay,
     EmulatorErrorDisplay,
     LineCountDisplay,
     LineTableDisplay,
@@ -62,6 +63,35 @@ def displays(emulator, grid, held_out):
     truth = held_out.parameters
     return {
         "between": BetweenNodesDisplay.from_estimator(emulator, STAR),
+        "calibration": CalibrationDisplay(
+            "corrections",
+            {
+                "center": [8502.0, 8510.0, 8511.0],
+                "species": ["Fe I", "Ca II", ""],
+                "depth": [0.1, 2.0, 0.3],
+            }
+            | {name: [0.1, -0.2, 0.0] for name in ("strength", "width")}
+            | {name: [0.05, 0.1, 0.2] for name in ("strength_error", "width_error")},
+        ),
+        "left out": CalibrationDisplay(
+            "left_out",
+            {
+                "names": ["A", "B"],
+                "parameter_names": NAMES,
+                "shift": [[50.0, 0.1, 0.0], [-20.0, 0.0, 0.1]],
+                "error": [[30.0, 0.1, 0.1], [30.0, 0.1, 0.1]],
+            },
+        ),
+        "before and after": CalibrationDisplay(
+            "star",
+            {
+                "wavelength": grid.wavelength,
+                "segment": np.zeros(len(grid.wavelength), dtype=int),
+                "flux": grid.normalised[0],
+                "uncorrected": grid.normalised[1],
+                "corrected": grid.normalised[0],
+            },
+        ),
         "count": LineCountDisplay.from_estimator(emulator),
         "error": EmulatorErrorDisplay.from_estimator(emulator, truth, held_out.spectra),
         "manifold": ManifoldDisplay.from_estimator(emulator, 0),
@@ -77,6 +107,9 @@ def displays(emulator, grid, held_out):
 
 KINDS = [
     "between",
+    "calibration",
+    "left out",
+    "before and after",
     "count",
     "error",
     "manifold",

@@ -39,7 +39,11 @@ def corrected(corrections, design, active, groups, values):
         slope[active] += values[parts["slope"]]
     # Columns are constant, times t, times log g; each has all widths of one line after another.
     wings = values[parts["wings"]].reshape(3, -1, 3).transpose(1, 2, 0)
-    return replace(corrections, strength=strength, width=width, slope=slope, wings=wings)
+    added = corrections.added.copy()
+    added[:, 2] = values[parts["added"]]
+    return replace(
+        corrections, strength=strength, width=width, slope=slope, wings=wings, added=added
+    )
 
 
 def table_of(corrections, groups, active, found, strongest):

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_scalar
 
+from skphx._domain import FWHM_PER_SIGMA
 from skphx._restore import restore_on_failure
 from skphx.calibration._assembling import corrected, model_error, table_of
 from skphx.calibration._corrections import Coordinates, LineCorrections
@@ -17,6 +18,7 @@ from skphx.calibration._design import Design
 from skphx.calibration._emulator import CalibratedEmulator
 from skphx.calibration._features import group_lines, strongest_lines
 from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
+from skphx.calibration._missing_lines import find_missing_lines
 from skphx.calibration._reference_sample import (
     check_emulators,
     check_families,
@@ -28,6 +30,7 @@ from skphx.inference._estimator import PriorsLike, StellarParameterEstimator
 from skphx.inference._observation_model import ObservationModel, check_observation_model
 from skphx.inference._result import InferenceResult, stack_results
 from skphx.inference._star_list import StarsLike, list_stars
+from skphx.lines._engine.profile import total_fwhm
 from skphx.species import LineList
 
 # A line has corrections of its own if a change of its strength by 30 % is seen with at least
@@ -35,6 +38,8 @@ from skphx.species import LineList
 _LEAST_SIGNAL, _CHANGE = 1.0, 0.3
 # Slopes are used if the stars that are left out are so much more probable with them.
 _LEAST_GAIN = 5.0
+# Parts of a step that are tried.
+_STEPS = (1.0, 0.5, 0.25, 0.125, 0.0625)
 # Fewest stars from which slopes, and prior widths, are learnt.
 _FEWEST_FOR_SLOPES, _FEWEST_TO_LEAVE_OUT = 4, 2
 
@@ -71,6 +76,10 @@ class LineCalibrator(BaseEstimator):
     max_lines : int, default=800
         Largest number of lines with corrections of their own: those that the stars show best.
         The others have those of their species or depth.
+    add_lines : int, default=0
+        Largest number of lines to add that stars show and the models lack, found in the residuals
+        of the first iteration. At least two stars must show them; their strength is the same for
+        all stars.
     n_iterations : int, default=2
         Number of times that lines, velocities and continua are linearised and solved.
 
@@ -142,6 +151,7 @@ class LineCalibrator(BaseEstimator):
         observation_model: ObservationModel | None = None,
         continuum_degree: int | None = 3,
         max_lines: int = 800,
+        add_lines: int = 0,
         n_iterations: int = 2,
     ) -> None:
         self.emulator = emulator
@@ -151,6 +161,7 @@ class LineCalibrator(BaseEstimator):
         self.observation_model = observation_model
         self.continuum_degree = continuum_degree
         self.max_lines = max_lines
+        self.add_lines = add_lines
         self.n_iterations = n_iterations
 
     @restore_on_failure
@@ -216,7 +227,18 @@ class LineCalibrator(BaseEstimator):
                 active = self._active(sample.stars, corrections)
             is_last = iteration == self.n_iterations - 1
             found = self._best(sample, corrections, line_groups, active, found, is_last)
-            corrections = corrected(corrections, found.design, active, line_groups, found.values)
+            corrections = self._damped(sample, emulator, corrections, line_groups, active, found)
+            if iteration == 0 and self.add_lines and not is_last:
+                missing = find_missing_lines(
+                    sample.stars,
+                    found.learning.equations,
+                    found.residuals,
+                    line_groups,
+                    most=self.add_lines,
+                    sigma=_typical_sigma(strongest),
+                )
+                added = np.column_stack([missing, np.zeros(len(missing))])
+                corrections = replace(corrections, added=added)
             current = CalibratedEmulator._of_fitted(emulator, corrections)
         warn_of_limits(sample, self._model())
         self._keep(sample, corrections, line_groups, active, found, emulator, names, strongest)
@@ -231,13 +253,14 @@ class LineCalibrator(BaseEstimator):
             choices = [False, True]
         found = []
         for with_slopes in choices:
-            design = Design(line_groups, active, with_slopes)
+            design = Design(line_groups, active, with_slopes, len(corrections.added))
             at, _ = corrections.coordinates.at(sample.parameters)
             rows = [design.columns(one, x) for one, x in zip(equations, at, strict=True)]
             start = np.zeros(len(design.label))
             if before is not None:
                 for name, where in before.design.parts.items():
-                    if where.stop > where.start:
+                    # Lines that were added since, and slopes tried now, start at 0.
+                    if where.stop - where.start == design.width(name):
                         start[design.parts[name]] = before.values[where]
             targets = [one.residual + start @ r for one, r in zip(equations, rows, strict=True)]
             variances = ModelVariances.start(
@@ -252,10 +275,30 @@ class LineCalibrator(BaseEstimator):
                 learning.weigh(left_out.variances)
                 solution = learning.solve(prior)
             values = design.limited(solution.values)
-            found.append(_Found(design, solution, learning.variances, left_out, values))
+            left = [one - values @ r for one, r in zip(targets, rows, strict=True)]
+            found.append(_Found(design, solution, learning, left_out, start, values, left))
         if len(found) == 2 and found[1].log_density > found[0].log_density + _LEAST_GAIN:
             return found[1]
         return found[0]
+
+    @staticmethod
+    def _damped(sample, emulator, corrections, groups, active, found):
+        """Return the corrections of a step that lowers the cost; a full one, if it does.
+
+        Lines are not linear in their corrections, and a full step may go too far.
+        """
+        learning, prior = found.learning, found.solution.prior
+        cost = learning.cost(found.start, prior, [one.residual for one in learning.equations])
+        for part in _STEPS:
+            values = found.start + part * (found.values - found.start)
+            new = corrected(corrections, found.design, active, groups, values)
+            used = CalibratedEmulator._of_fitted(emulator, new)
+            residuals = [star.residual(used) for star in sample.stars]
+            if learning.cost(values, prior, residuals) < cost:
+                found.values, found.residuals = values, residuals
+                return new
+        found.values = found.start
+        return corrected(corrections, found.design, active, groups, found.start)
 
     def _keep(self, sample, corrections, groups, active, found, emulator, names, strongest):
         """Keep what was learnt."""
@@ -341,6 +384,7 @@ class LineCalibrator(BaseEstimator):
 
     def _check_settings(self):
         check_scalar(self.max_lines, "max_lines", Integral, min_val=1)
+        check_scalar(self.add_lines, "add_lines", Integral, min_val=0)
         check_scalar(self.n_iterations, "n_iterations", Integral, min_val=1)
         if self.continuum_degree is not None:
             check_scalar(self.continuum_degree, "continuum_degree", Integral, min_val=0)
@@ -385,14 +429,27 @@ class _Found:
 
     design: Design
     solution: Solution
-    variances: ModelVariances
+    learning: Learning
     left_out: LeftOut | None
+    start: NDArray[np.float64]
     values: NDArray[np.float64]
+    residuals: list[NDArray[np.float64]]
+
+    @property
+    def variances(self) -> ModelVariances:
+        """Variances of what stars do not share."""
+        return self.learning.variances
 
     @property
     def log_density(self) -> float:
         """Logarithm of the density of the stars left out."""
         return -np.inf if self.left_out is None else self.left_out.log_density
+
+
+def _typical_sigma(lines):
+    """Return the standard deviation of a typical line, Å: of the median full width."""
+    fwhm = total_fwhm(np.exp(lines[:, 2]), np.exp(lines[:, 3]))
+    return float(np.median(fwhm)) / FWHM_PER_SIGMA
 
 
 def _priors_of(priors, star):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skphx.lines._dense import render_dense, render_dense_jvp
-from skphx.lines._engine.profile import lorentzian
+from skphx.lines._engine.profile import gaussian, lorentzian
 from skphx.lines._reach import lines_that_matter
 
 if TYPE_CHECKING:
@@ -116,6 +116,9 @@ class LineCorrections:
     wings : ndarray of shape (n_features, 3, 3)
         Area of the wing of each width, relative to that of the strong line: constant, times t,
         times the coordinate of log g.
+    added : ndarray of shape (n_added, 3)
+        Lines that the models lack: centre, standard deviation and area (Å) of a Gaussian optical
+        depth that is the same for all stars.
     rendering : dict
         Options with which lines are summed.
     table : dict of ndarray of shape (n_lines,)
@@ -132,6 +135,7 @@ class LineCorrections:
     feature: NDArray[np.int_]
     feature_center: NDArray[np.float64]
     wings: NDArray[np.float64]
+    added: NDArray[np.float64]
     rendering: dict = field(default_factory=dict)
     table: dict = field(default_factory=dict)
 
@@ -150,6 +154,7 @@ class LineCorrections:
             groups.feature,
             groups.feature_center,
             np.zeros((len(groups.feature_center), len(WING_WIDTHS), 3)),
+            np.zeros((0, 3)),
             lines._rendering(),
         )
 
@@ -234,6 +239,11 @@ class LineCorrections:
         shapes = lorentzian(distance, np.array(WING_WIDTHS)[:, None])
         return shapes.reshape(-1, distance.shape[-1])
 
+    def added_shapes(self, wavelength):
+        """Return the added lines of unit area, shape (n_added, n_pixels), 1/Å."""
+        distance = np.asarray(wavelength) - self.added[:, :1]
+        return gaussian(distance, self.added[:, 1:2])
+
     def feature_areas(self, lines):
         """Return the integrated optical depth of each strong line, (n_points, n_features), Å."""
         areas = np.zeros((len(lines), len(self.feature_center)))
@@ -269,7 +279,13 @@ class LineCorrections:
         if len(self.feature_center):
             areas, _, _ = self._wing_areas(lines, values)
             ratio *= np.exp(-areas.reshape(len(points), -1) @ self.wing_shapes(wavelength))
-        return ratio
+        return ratio * self._added_transmission(wavelength)
+
+    def _added_transmission(self, wavelength):
+        """Return the transmission of the lines that the models lack, or 1."""
+        if len(self.added) == 0:
+            return 1.0
+        return np.exp(-self.added[:, 2] @ self.added_shapes(wavelength))
 
     def ratio_with_slopes(self, wavelength, points):
         """Return the same with derivatives of its logarithm.
@@ -301,6 +317,7 @@ class LineCorrections:
             wavelength, self._corrected(lines, values[:, 0]), moved, **self.rendering
         )
         ratio = _quotient(after, before)
+        ratio *= self._added_transmission(wavelength)
         log_slopes = _quotient(after_slopes, after) - _quotient(before_slopes, before)
         if len(self.feature_center):
             shapes = self.wing_shapes(wavelength)

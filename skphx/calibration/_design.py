@@ -6,9 +6,11 @@ import numpy as np
 # line, of a strong line; the same for all lines of a group; and wings.
 STRENGTH, WIDTH, SLOPE = 0.3, 0.2, 0.1
 STRONG_STRENGTH, STRONG_WIDTH, STRONG_SLOPE = 0.5, 0.5, 0.3
-GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.6
-# Largest absolute corrections of ln width and ln strength.
-_MOST_WIDTH, _MOST_STRENGTH = 1.5, 3.0
+GROUP_STRENGTH, GROUP_WIDTH, WING = 0.2, 0.2, 0.3
+# Area of a line that the models lack, Å.
+ADDED = 0.05
+# Largest absolute corrections of ln width, ln strength and slope.
+_MOST_WIDTH, _MOST_STRENGTH, _MOST_SLOPE = 1.5, 1.5, 1.0
 
 
 class Design:
@@ -22,16 +24,19 @@ class Design:
         Lines with corrections of their own.
     with_slopes : bool
         Whether strengths may change with 5040 K/Teff.
+    n_added : int
+        Number of lines that the models lack.
 
     Attributes
     ----------
     parts : dict of slice
-        Columns of "strength", "width", "slope", "group strength", "group width", "wings".
+        Columns of "strength", "width", "slope", "group strength", "group width", "wings",
+        "added".
     label : ndarray of shape (n_columns,), int
         Columns of one label share a prior width.
     """
 
-    def __init__(self, groups, active, with_slopes):
+    def __init__(self, groups, active, with_slopes, n_added=0):
         self.with_slopes = with_slopes
         n_active, n_groups = len(active), len(groups.names)
         n_wings = 3 * len(groups.feature_center)
@@ -60,6 +65,7 @@ class Design:
         of_wing = np.repeat(species, 3)
         terms = np.arange(3)[:, None] * (len(species) + 1)
         add("wings", (terms + of_wing).ravel().astype(int), np.full(3 * n_wings, WING))
+        add("added", np.zeros(n_added, int), np.full(n_added, ADDED))
         self.label = np.unique(np.concatenate(labels), return_inverse=True)[1]
         self.start_variance = np.concatenate(widths) ** 2
 
@@ -83,8 +89,14 @@ class Design:
             equations.wings,
             equations.wings * t,
             equations.wings * logg,
+            equations.added,
         ]
         return np.concatenate(parts)
+
+    def width(self, name):
+        """Return how many columns a part has."""
+        part = self.parts[name]
+        return part.stop - part.start
 
     @staticmethod
     def typical_variance(name):
@@ -99,4 +111,6 @@ class Design:
                 values[part] = np.clip(values[part], -_MOST_WIDTH, _MOST_WIDTH)
             elif name.endswith("strength"):
                 values[part] = np.clip(values[part], -_MOST_STRENGTH, _MOST_STRENGTH)
+            elif name == "slope":
+                values[part] = np.clip(values[part], -_MOST_SLOPE, _MOST_SLOPE)
         return values

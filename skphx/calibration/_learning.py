@@ -116,9 +116,10 @@ class Learning:
     def weigh(self, variances):
         """Compute the normal equations of every star with given errors of the models."""
         self.variances = variances
-        self._products = []
+        self._products, self._covariances = [], []
         for one, columns, target in zip(self.equations, self.columns, self.targets, strict=True):
             covariance = StarCovariance(one, variances)
+            self._covariances.append(covariance)
             rows = covariance.prepare(np.concatenate([columns, target[None]]))
             product = covariance.product(rows, rows)
             self._products.append((product[:-1, :-1], product[:-1, -1]))
@@ -150,6 +151,29 @@ class Learning:
             prior,
             information,
         )
+
+    def cost(self, values, prior, residuals):
+        """Return chi² of residuals and of corrections, with the present covariance.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_columns,)
+            Corrections.
+        prior : ndarray of shape (n_columns,)
+            Their prior variances.
+        residuals : list of ndarray of shape (n_pixels,)
+            Observed minus modelled flux with these corrections.
+
+        Returns
+        -------
+        float
+            The sum of squares that the corrections minimise.
+        """
+        total = float((values**2 / prior).sum())
+        for covariance, residual in zip(self._covariances, residuals, strict=True):
+            row = covariance.prepare(residual[None])
+            total += float(covariance.squares(row)[0])
+        return total
 
     def _total(self, without=None):
         kept = [

@@ -1,5 +1,6 @@
 """A star with known parameters: its velocity, rotation and continuum, and its linear equations."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,8 @@ class Equations:
         The same for all lines of a group together.
     wings : ndarray of shape (n_wings, n_pixels)
         The same for the wings of strong lines, in units of the strong line's own area.
+    added : ndarray of shape (n_added, n_pixels)
+        The same for lines that the models lack, per Å of area.
     residual : ndarray of shape (n_pixels,)
         Observed minus modelled flux.
     sigma : ndarray of shape (n_pixels,)
@@ -60,6 +63,7 @@ class Equations:
     lines: np.ndarray
     groups: np.ndarray
     wings: np.ndarray
+    added: np.ndarray
     residual: np.ndarray
     sigma: np.ndarray
     nuisance: np.ndarray
@@ -159,6 +163,21 @@ class ReferenceStar:
             noise = np.sqrt(white_noise(scaled, self.good[0], slices))
             self.sigma = np.where(self.good, max(noise, _LEAST_NOISE) * self.level, np.inf)
 
+    def residual(self, emulator):
+        """Return observed minus modelled flux, as in `equations`, of another emulator.
+
+        Velocity and broadening stay as fitted; the continuum is fitted.
+        """
+        likelihood = copy.copy(self.likelihood)
+        likelihood.emulator, _, _ = _cut(emulator, self.segments, self.observation_model, None)
+        model, _, _ = likelihood.with_continuum(likelihood.spectrum(self.point), np.array([0]))
+        good = self.good[0]
+        level, sigma = self.level[0, good], self.sigma[0, good]
+        left = (self.flux - model)[0, good] / level
+        weights = (level / sigma) ** 2
+        bins = self._bins(good)
+        return np.bincount(bins, weights * left) / np.bincount(bins, weights)
+
     @property
     def stellar_point(self):
         """The stellar parameters, shape (1, n_parameters)."""
@@ -255,6 +274,7 @@ class ReferenceStar:
             lines=np.concatenate(own),
             groups=observed(common),
             wings=observed(shapes),
+            added=observed(corrections.added_shapes(wavelength)),
             residual=(self.flux - model)[0, good] / level,
             sigma=self.sigma[0, good] / level,
             nuisance=np.concatenate(nuisance),

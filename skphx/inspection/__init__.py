@@ -18,6 +18,7 @@ which lines depend on a parameter?     :class:`SensitivityDisplay`
 which lines are in this window?        :class:`LineTableDisplay`
 how good are inferred parameters?      :class:`ParameterErrorDisplay`
 how uncertain, how correlated?         :class:`PosteriorDisplay`
+what did a calibration change?         :class:`CalibrationDisplay`
 =====================================  ================================================
 
 No other module of skphx imports this package.
@@ -27,6 +28,7 @@ from importlib import import_module
 
 _HOME_OF_NAME = {
     "BetweenNodesDisplay": "skphx.inspection._between_nodes",
+    "CalibrationDisplay": "skphx.inspection._calibration",
     "EmulatorErrorDisplay": "skphx.inspection._emulator_error",
     "LineCountDisplay": "skphx.inspection._line_count",
     "LineTableDisplay": "skphx.inspection._line_table",
