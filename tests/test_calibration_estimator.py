@@ -367,7 +367,7 @@ def test_stars_of_other_kinds(emulator, stars, calibrator, change, model):
 
 
 def test_velocities_at_their_limit_are_named(emulator, stars):
-    fast = stars[1] | {"wavelength": stars[1]["wavelength"] * (1.0 + 100.0 / 299792.458)}
+    fast = stars[1] | {"wavelength": stars[1]["wavelength"] * (1.0 + 50.0 / 299792.458)}
     model = replace(MODEL, velocity=(-40.0, 40.0))
     calibrator = LineCalibrator(emulator, observation_model=model, slopes=False)
     with pytest.warns(UserWarning, match="velocity is at the limit of its range.* stars 1:"):

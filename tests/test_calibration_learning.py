@@ -42,6 +42,7 @@ def corrections(emulator, groups):
         width=random.normal(scale=0.1, size=len(none)),
         slope=random.normal(scale=0.1, size=len(none)),
         wings=random.normal(scale=0.05, size=none.wings.shape),
+        added=np.array([[8510.0, 0.1, 0.02], [8518.0, 0.15, -0.01]]),
     )
 
 
@@ -122,12 +123,14 @@ def test_columns_of_wings_and_slopes(star, equations, corrections, groups):
     active = np.arange(len(corrections))
     at, _ = corrections.coordinates.at(star.stellar_point)
     assert np.abs(at).min() > 0.1
-    design = Design(groups, active, with_slopes=True)
+    design = Design(groups, active, with_slopes=True, n_added=2)
     columns = design.columns(equations, at[0])
     assert len(columns) == len(design.label) == len(design.start_variance)
     slopes = columns[design.parts["slope"]]
     line = int(np.argmax(np.abs(slopes).max(axis=1)))
     close(slopes[line], derivative(star, corrections, "slope", line))
+    for added, column in enumerate(columns[design.parts["added"]]):
+        close(column, derivative(star, corrections, "added", (added, 2)))
     wings = columns[design.parts["wings"]].reshape(3, len(groups.feature_center), 3, -1)
     feature = int(np.argmax(np.abs(wings).max(axis=(0, 2, 3))))
     for basis in range(3):
@@ -173,7 +176,12 @@ def test_bins_are_weighted_means(emulator, corrections, groups):
     star.fit(emulator)
     zero = np.zeros(len(corrections))
     none = replace(
-        corrections, strength=zero, width=zero, slope=zero, wings=0.0 * corrections.wings
+        corrections,
+        strength=zero,
+        width=zero,
+        slope=zero,
+        wings=0.0 * corrections.wings,
+        added=np.zeros((0, 3)),
     )
     binned = star.equations(none, groups, np.array([2, 5]))
     bins = star._bins(star.good[0])
@@ -194,7 +202,7 @@ def test_bins_are_weighted_means(emulator, corrections, groups):
                 )
 
 
-def made_up_equations(n_pixels=70, n_active=3, n_groups=2, n_wings=3, seed=0):
+def made_up_equations(n_pixels=70, n_active=3, n_groups=2, n_wings=3, n_added=2, seed=0):
     random = np.random.default_rng(seed)
     pixels = np.arange(n_pixels)
     near = np.exp(-0.5 * ((pixels - random.uniform(0, n_pixels, size=(n_active, 1))) / 3.0) ** 2)
@@ -202,6 +210,7 @@ def made_up_equations(n_pixels=70, n_active=3, n_groups=2, n_wings=3, seed=0):
         lines=np.concatenate([near, near * np.cos(pixels)]),
         groups=random.normal(size=(2 * n_groups, n_pixels)),
         wings=random.normal(size=(n_wings, n_pixels)),
+        added=random.normal(size=(n_added, n_pixels)),
         residual=random.normal(size=n_pixels),
         sigma=random.uniform(0.1, 0.3, size=n_pixels),
         nuisance=random.normal(size=(2, n_pixels)),
@@ -276,7 +285,7 @@ def learning():
     groups = LineGroups(
         ["a", "b"], np.array([0, 0, 1, 1]), np.full(4, ""), feature, np.array([8500.0]), [""]
     )
-    design = Design(groups, np.array([0, 1, 3]), with_slopes=True)
+    design = Design(groups, np.array([0, 1, 3]), with_slopes=True, n_added=2)
     equations = [made_up_equations(seed=seed) for seed in range(5)]
     random = np.random.default_rng(7)
     values = 0.3 * random.normal(size=len(design.label))

@@ -47,6 +47,7 @@ def make_corrections(emulator, lines, columns):
         width=random.normal(scale=0.2, size=len(none)),
         slope=random.normal(scale=0.2, size=len(none)),
         wings=random.normal(scale=0.1, size=none.wings.shape),
+        added=np.array([[8510.0, 0.1, 0.02], [8518.0, 0.15, -0.01]]),
     )
 
 
@@ -104,7 +105,12 @@ def test_one_star_has_no_coordinates():
 def test_no_corrections_change_nothing(emulator, corrections):
     zero = np.zeros(len(corrections))
     none = replace(
-        corrections, strength=zero, width=zero, slope=zero, wings=0.0 * corrections.wings
+        corrections,
+        strength=zero,
+        width=zero,
+        slope=zero,
+        wings=0.0 * corrections.wings,
+        added=0.0 * corrections.added + [8510.0, 0.1, 0.0],
     )
     ratio = none.ratio(emulator.wavelength_, INSIDE)
     assert_allclose(ratio, 1.0, rtol=0, atol=1e-12)
@@ -130,6 +136,9 @@ def test_ratio_is_that_of_changed_lines_and_wings(emulator, corrections):
             factor = corrections.wings[feature, place] @ [1.0, t, g]
             x = emulator.wavelength_ - center
             expected *= np.exp(-area * factor * half / np.pi / (x**2 + half**2))
+    for center, sigma, area in corrections.added:
+        x = (emulator.wavelength_ - center) / sigma
+        expected *= np.exp(-area * np.exp(-0.5 * x**2) / (sigma * np.sqrt(2.0 * np.pi)))
     assert_allclose(corrections.ratio(emulator.wavelength_, point[None])[0], expected, rtol=1e-9)
 
 
