@@ -271,8 +271,8 @@ class LineCalibrator(BaseEstimator):
             solution, left_out = learning.solve(design.start_variance), None
             if is_last and n_stars >= _FEWEST_TO_LEAVE_OUT:
                 prior = learning.learnt_prior(solution)
+                learning.weigh(learning.leave_stars_out(prior).variances)
                 left_out = learning.leave_stars_out(prior)
-                learning.weigh(left_out.variances)
                 solution = learning.solve(prior)
             values = design.limited(solution.values)
             left = [one - values @ r for one, r in zip(targets, rows, strict=True)]
