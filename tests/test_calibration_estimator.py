@@ -8,7 +8,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from calibration_stars import PARAMETERS, emulator_of, make_line_grid, observe
+from calibration_stars import PARAMETERS, PIXELS, emulator_of, make_line_grid, observe
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -25,7 +25,7 @@ from skphx import (
     save_model,
 )
 from skphx.calibration import CalibratedEmulator, LineCalibrator
-from skphx.inference import ObservationModel
+from skphx.inference import LineMask, ObservationModel
 from skphx.species import LineList
 
 MODEL = ObservationModel(medium="air", continuum_degree=1)
@@ -392,3 +392,47 @@ def test_fewer_lines_have_corrections_of_their_own(emulator, stars):
     assert (table["n_stars"] > 0).sum() <= 4
     assert len(table) == emulator.manifold_.n_lines
     assert isinstance(calibrator.emulator_, CalibratedEmulator)
+
+
+def test_a_line_mask_leaves_pixels_out(emulator, stars, line_grid):
+    center = float(np.median(line_grid.lines["center"]))
+    spoilt = []
+    for star in stars:
+        near = np.abs(star["wavelength"] - center) < 0.8
+        spoilt.append({**star, "flux": np.where(near, 0.5 * star["flux"], star["flux"])})
+    one = np.array([center])
+    line_list = LineList(one, np.array(["Xx I"]), one * 0, one * 0, one * 0 + 0.9, "air")
+    mask = LineMask(line_list, ("Xx I",), width=1.0)
+    masked = LineCalibrator(emulator, observation_model=replace(MODEL, line_mask=mask))
+    kept = masked.fit(spoilt, TRUTH).corrections_
+    spoiling = calibrator_of(emulator).fit(spoilt, TRUTH).corrections_
+    table = kept.to_pandas()
+    far = (np.abs(table["center"] - center) > 3.0) & (table["n_stars"] == N_STARS)
+    assert far.sum() > 3
+    assert_allclose(table["strength"][far], 0.3, atol=0.12)
+    near = np.argmin(np.abs(table["center"] - center))
+    assert spoiling.strength[near] > kept.strength[near] + 0.1
+
+
+def test_lines_that_the_models_lack_are_added(emulator, line_grid):
+    centers = np.sort(np.ravel(line_grid.lines["center"]))
+    inside = centers[(centers > 8506.0) & (centers < 8534.0)]
+    gap = int(np.argmax(np.diff(inside)))
+    new = 0.5 * (inside[gap] + inside[gap + 1])
+    width, area = 0.18, 0.02
+    depth = area * np.exp(-0.5 * ((PIXELS - new) / width) ** 2) / (width * np.sqrt(2 * np.pi))
+    added = [{**one, "flux": one["flux"] * np.exp(-depth)} for one in observe(emulator, TRUTH)]
+    found = calibrator_of(emulator, add_lines=3).fit(added, TRUTH)
+    assert len(found.corrections_.added) >= 1
+    nearest = found.corrections_.added[np.argmin(np.abs(found.corrections_.added[:, 0] - new))]
+    assert abs(nearest[0] - new) < 0.1
+    assert 0.5 * area < nearest[2] < 1.5 * area
+    without = calibrator_of(emulator).fit(added, TRUTH)
+    pixel = np.argmin(np.abs(emulator.wavelength_ - new))
+    flux = {
+        key: one.emulator_.predict(TRUTH)[:, pixel]
+        for key, one in {"with": found, "without": without}.items()
+    }
+    assert (flux["with"] < flux["without"] - 0.01).all()
+    none = calibrator_of(emulator, add_lines=3).fit(observe(emulator, TRUTH), TRUTH)
+    assert len(none.corrections_.added) == 0

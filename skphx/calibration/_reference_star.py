@@ -124,7 +124,23 @@ class ReferenceStar:
         ----------
         emulator : estimator
             Emulator, corrected or not.
+
+        Notes
+        -----
+        With a line mask, the star is fitted without it first, for its velocity.
         """
+        is_first = self._start is None
+        self._fit(emulator)
+        mask = self.observation_model.line_mask
+        if is_first and mask is not None:
+            centres = np.concatenate(self.forward.centres)
+            near = mask.masked(centres, emulator.medium, float(self.kinematics[0, 0]))
+            self.good = self.good & ~near
+            self.sigma = np.where(self.good, self.sigma, np.inf)
+            self._fit(emulator)
+
+    def _fit(self, emulator):
+        """Fit with the pixels that are good."""
         model = self.observation_model
         self.emulator, self.forward, _ = _cut(emulator, self.segments, model, None)
         with np.errstate(divide="ignore"):
