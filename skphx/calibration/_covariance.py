@@ -74,6 +74,12 @@ class StarCovariance:
         return first[0] @ second[0].T - first[1].T @ second[1]
 
     @staticmethod
+    def part(rows, where):
+        """Return some of prepared rows, as :meth:`product` takes them."""
+        scaled, mixed = rows
+        return scaled[where], mixed[:, where]
+
+    @staticmethod
     def squares(rows):
         """Return the diagonal of A C⁻¹ Aᵀ of prepared rows."""
         return (rows[0] ** 2).sum(axis=1) - (rows[1] ** 2).sum(axis=0)

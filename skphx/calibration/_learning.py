@@ -251,8 +251,7 @@ class Learning:
             rows = covariance.prepare(
                 np.concatenate([residual[None], one.lines, one.groups, one.wings, one.stellar])
             )
-            first = tuple(part[:1] if k == 0 else part[:, :1] for k, part in enumerate(rows))
-            product = covariance.product(rows, first)[:, 0]
+            product = covariance.product(rows, covariance.part(rows, slice(1)))[:, 0]
             squares = covariance.squares(rows)
             log_density -= 0.5 * (product[0] + covariance.log_determinant)
             n_lines, n_groups, n_wings = len(one.lines), len(one.groups), len(one.wings)
@@ -264,9 +263,7 @@ class Learning:
             )
             quadratic.kernels += found
             trace.kernels += expected
-            stellar = tuple(
-                part[ends[-1] :] if k == 0 else part[:, ends[-1] :] for k, part in enumerate(rows)
-            )
+            stellar = covariance.part(rows, slice(ends[-1], None))
             curvature = covariance.product(stellar, stellar)
             inverse = np.linalg.pinv(curvature, hermitian=True)
             shifts.append(inverse @ product[ends[-1] :])

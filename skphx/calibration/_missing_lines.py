@@ -3,6 +3,7 @@
 import numpy as np
 
 from skphx._domain import FWHM_PER_SIGMA, SPEED_OF_LIGHT
+from skphx.inference._pixel_weights import SIGMA_PER_MEDIAN
 from skphx.observing import _kernels as kernels
 
 # Trial centres for each standard deviation of the observed line.
@@ -13,7 +14,6 @@ _LEAST_SIGNAL, _LEAST_OF_STAR = 6.0, 2.0
 _FROM_STRONG = 3.0
 # Standard deviations within which pixels are compared.
 _REACH = 4.0
-_SIGMA_PER_MEDIAN = 1.4826
 
 
 def find_missing_lines(stars, equations, residuals, groups, *, most, sigma):
@@ -46,7 +46,7 @@ def find_missing_lines(stars, equations, residuals, groups, *, most, sigma):
     for star, one, residual in zip(stars, equations, residuals, strict=True):
         shift, _ = kernels.shift_of_velocity(star.kinematics[0, 0])
         rest = np.exp((one.velocity - shift) / SPEED_OF_LIGHT)
-        left = _SIGMA_PER_MEDIAN * np.median(np.abs(residual))
+        left = SIGMA_PER_MEDIAN * np.median(np.abs(residual))
         broad = rest.mean() * star.forward.line_width / SPEED_OF_LIGHT / FWHM_PER_SIGMA
         samples.append((rest, residual, one.sigma**2 + left**2, np.hypot(broad, sigma)))
     low = min(rest.min() for rest, *_ in samples)

@@ -66,8 +66,7 @@ class LineModelError:
         profile = self.corrections.rendering["profile"]
         independent = []
         for errors, by_width in zip(self.lines, (False, True), strict=True):
-            # The largest change of the optical depth is near the centre.
-            seen = np.flatnonzero(errors * np.exp(lines[:, 1]) > 0)
+            seen = np.flatnonzero(errors > 0)
             columns = line_columns(wavelength, lines[seen], profile, by_width=by_width)
             change = (columns * flux).multiply(errors[seen][:, None]).tocsr()
             large = abs(change).max(axis=1).toarray().ravel() > _NEGLIGIBLE
