@@ -8,7 +8,14 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from calibration_stars import PARAMETERS, PIXELS, emulator_of, make_line_grid, observe
+from calibration_stars import (
+    PARAMETERS,
+    PIXELS,
+    emulator_of,
+    make_line_grid,
+    observe,
+    transmission,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -228,8 +235,24 @@ def test_lines_of_one_emulator_correct_the_flux_of_another(line_grid, emulator, 
     table = found.corrections_.to_pandas()
     seen = (table["strength_error"] < 0.1).to_numpy()
     assert seen.sum() > 4
-    assert_allclose(table["strength"][seen], 0.3, atol=0.1)
+    # The lines of `emulator` are not quite as deep as those of `flux`.
+    before, truth = flux.predict(TRUTH), transmission(emulator, TRUTH, 0.3)
+    deep = -np.log(before) > 0.1
+    wanted = np.median(np.log(np.log(truth[deep]) / np.log(before[deep])))
+    assert wanted < 0.27
+    off = (table["strength"] - wanted).abs()[seen]
+    assert (off < 2.0 * table["strength_error"][seen] + 0.05).all()
+    left, at_first = found.emulator_.predict(TRUTH) - truth, before - truth
+    assert np.sqrt((left**2).mean()) < 0.3 * np.sqrt((at_first**2).mean())
     assert found.emulator_.select(wavelength=(8510.0, 8520.0)).error_ is not None
+
+
+def test_widths_are_corrected_where_the_stars_show_them(calibrator):
+    table = calibrator.corrections_.to_pandas()
+    own = table["own_strength"].notna()
+    widths = own & (table["width_error"] < 0.1)
+    assert 0 < widths.sum() < own.sum()
+    assert table["depth"][widths].median() > table["depth"][own & ~widths].median()
 
 
 def test_emulator_with_a_normaliser(grid):
@@ -411,7 +434,7 @@ def test_a_line_mask_leaves_pixels_out(emulator, stars, line_grid):
     assert far.sum() > 3
     assert_allclose(table["strength"][far], 0.3, atol=0.12)
     near = np.argmin(np.abs(table["center"] - center))
-    assert spoiling.strength[near] > kept.strength[near] + 0.1
+    assert abs(spoiling.strength[near] - kept.strength[near]) > 0.2
 
 
 def test_lines_that_the_models_lack_are_added(emulator, line_grid):

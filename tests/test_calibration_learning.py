@@ -11,8 +11,9 @@ from skphx.calibration import CalibratedEmulator, _covariance
 from skphx.calibration._corrections import Coordinates, LineCorrections
 from skphx.calibration._covariance import StarCovariance
 from skphx.calibration._design import Design
-from skphx.calibration._features import LineGroups, group_lines, strongest_lines
-from skphx.calibration._learning import KERNELS, Learning, ModelVariances
+from skphx.calibration._features import LineGroups, OwnLines, group_lines, strongest_lines
+from skphx.calibration._learning import KERNELS, Learning, ModelVariances, Solution
+from skphx.calibration._prior import LearntPrior
 from skphx.calibration._reference_star import Equations, ReferenceStar
 from skphx.inference import ObservationModel
 
@@ -64,9 +65,14 @@ def star(emulator, corrections):
     return star
 
 
+def every_line(corrections):
+    numbers = np.arange(len(corrections))
+    return OwnLines(numbers, numbers)
+
+
 @pytest.fixture(scope="module")
 def equations(star, corrections, groups):
-    return star.equations(corrections, groups, np.arange(len(corrections)))
+    return star.equations(corrections, groups, every_line(corrections))
 
 
 def test_star_is_fitted(star, equations):
@@ -120,10 +126,10 @@ def test_columns_of_lines_and_groups(star, equations, corrections, groups, name)
 
 
 def test_columns_of_wings_and_slopes(star, equations, corrections, groups):
-    active = np.arange(len(corrections))
+    own = every_line(corrections)
     at, _ = corrections.coordinates.at(star.stellar_point)
     assert np.abs(at).min() > 0.1
-    design = Design(groups, active, with_slopes=True, n_added=2)
+    design = Design(groups, own, with_slopes=True, n_added=2)
     columns = design.columns(equations, at[0])
     assert len(columns) == len(design.label) == len(design.start_variance)
     slopes = columns[design.parts["slope"]]
@@ -183,10 +189,10 @@ def test_bins_are_weighted_means(emulator, corrections, groups):
         wings=0.0 * corrections.wings,
         added=np.zeros((0, 3)),
     )
-    binned = star.equations(none, groups, np.array([2, 5]))
+    binned = star.equations(none, groups, OwnLines(np.array([2, 5]), np.array([5])))
     bins = star._bins(star.good[0])
     star._bins = lambda good: np.arange(good.sum())
-    single = star.equations(none, groups, np.array([2, 5]))
+    single = star.equations(none, groups, OwnLines(np.array([2, 5]), np.array([5])))
     assert len(binned.sigma) < 0.6 * len(single.sigma)
     weights = 1.0 / single.sigma**2
     total = np.bincount(bins, weights)
@@ -202,7 +208,9 @@ def test_bins_are_weighted_means(emulator, corrections, groups):
                 )
 
 
-def made_up_equations(n_pixels=70, n_active=3, n_groups=2, n_wings=3, n_added=2, seed=0):
+def made_up_equations(
+    n_pixels=70, n_active=3, n_groups=2, n_wings=3, n_cores=17, n_added=2, seed=0
+):
     random = np.random.default_rng(seed)
     pixels = np.arange(n_pixels)
     near = np.exp(-0.5 * ((pixels - random.uniform(0, n_pixels, size=(n_active, 1))) / 3.0) ** 2)
@@ -210,6 +218,7 @@ def made_up_equations(n_pixels=70, n_active=3, n_groups=2, n_wings=3, n_added=2,
         lines=np.concatenate([near, near * np.cos(pixels)]),
         groups=random.normal(size=(2 * n_groups, n_pixels)),
         wings=random.normal(size=(n_wings, n_pixels)),
+        cores=random.normal(size=(n_cores, n_pixels)),
         added=random.normal(size=(n_added, n_pixels)),
         residual=random.normal(size=n_pixels),
         sigma=random.uniform(0.1, 0.3, size=n_pixels),
@@ -225,6 +234,7 @@ VARIANCES = ModelVariances(
     np.linspace(0.05, 0.3, 6),
     np.linspace(0.02, 0.1, 4),
     np.full(3, 0.04),
+    np.full(17, 0.01),
     ((0.2, 17.0), (0.1, 100.0)),
 )
 
@@ -241,6 +251,7 @@ def dense_parts(one, variances, cuts, added=None):
         for _, length in variances.kernels
     ]
     covariance = np.diag(one.sigma**2) + same * (one.lines.T * variances.lines @ one.lines)
+    covariance += same * (one.cores.T * variances.cores @ one.cores)
     for (amplitude, _), kernel in zip(variances.kernels, kernels, strict=True):
         covariance += amplitude**2 * kernel
     covariance += one.groups.T * variances.groups @ one.groups
@@ -265,7 +276,9 @@ def test_covariance_is_the_dense_one(monkeypatch, block, cuts, is_added):
     added = random.normal(size=(2, 70)) if is_added else None
     dense, kernels = dense_parts(one, VARIANCES, cuts, added)
     inverse = np.linalg.inv(dense)
-    covariance = StarCovariance(one, VARIANCES, added)
+    covariance = StarCovariance(one, VARIANCES)
+    if is_added:
+        covariance = covariance.widened(added)
     assert_allclose(covariance.log_determinant, np.linalg.slogdet(dense)[1])
     first, second = random.normal(size=(4, 70)), random.normal(size=(3, 70))
     prepared = covariance.prepare(first), covariance.prepare(second)
@@ -285,7 +298,9 @@ def learning():
     groups = LineGroups(
         ["a", "b"], np.array([0, 0, 1, 1]), np.full(4, ""), feature, np.array([8500.0]), [""]
     )
-    design = Design(groups, np.array([0, 1, 3]), with_slopes=True, n_added=2)
+    design = Design(
+        groups, OwnLines(np.array([0, 1, 3]), np.array([0, 1, 3])), with_slopes=True, n_added=2
+    )
     equations = [made_up_equations(seed=seed) for seed in range(5)]
     random = np.random.default_rng(7)
     values = 0.3 * random.normal(size=len(design.label))
@@ -331,15 +346,61 @@ def test_solution_is_a_ridge_regression(learning):
         assert_allclose(solution.information[star], np.diag(own), rtol=1e-6, atol=1e-9)
 
 
-def test_learnt_prior_is_a_mean_with_the_starting_one(learning):
-    prior = learning.design.start_variance
-    solution = learning.solve(prior)
-    learnt = learning.learnt_prior(solution)
-    for label in np.unique(learning.design.label):
-        same = learning.design.label == label
-        squares = solution.values[same] ** 2 + solution.error[same] ** 2
-        expected = (squares.sum() + 4.0 * prior[same].mean()) / (same.sum() + 4.0)
-        assert_allclose(learnt[same], expected)
+def solution_of(values, error, prior):
+    """Return a solution with given corrections and errors."""
+    return Solution(values, error, np.diag(error**2), error, error**2, prior.copy(), error[None])
+
+
+def many_lines(n_lines=200):
+    groups = LineGroups(
+        ["a"],
+        np.zeros(n_lines, int),
+        np.full(n_lines, ""),
+        np.full(n_lines, -1),
+        np.zeros(0),
+        [],
+    )
+    every = np.arange(n_lines)
+    return Design(groups, OwnLines(every, every), with_slopes=False)
+
+
+def test_prior_shrinks_where_nothing_is_wrong():
+    """Lines known to 0.01 differ from 0 by their errors."""
+    design, random = many_lines(), np.random.default_rng(0)
+    prior = LearntPrior(design)
+    strength = design.parts["strength"]
+    for _ in range(8):
+        # The solution shrinks with the prior.
+        kept = prior.variance / (prior.variance + 0.01**2)
+        values = kept * random.normal(scale=0.01, size=len(kept))
+        prior.learn(solution_of(values, 0.01 * np.sqrt(kept), prior.variance))
+    assert (np.sqrt(prior.variance[strength]) < 0.02).all()
+    assert (prior.variance >= 1e-6 * design.start_variance).all()
+
+
+def test_prior_of_a_line_that_needs_much_stays_wide():
+    """One of 200 lines is off by 0.6, the others by nothing."""
+    design = many_lines()
+    prior = LearntPrior(design)
+    truth = np.zeros(len(design.label))
+    truth[7] = 0.6
+    for _ in range(8):
+        kept = prior.variance / (prior.variance + 0.05**2)
+        prior.learn(solution_of(kept * truth, 0.05 * np.sqrt(kept), prior.variance))
+    width = np.sqrt(prior.variance)
+    assert width[7] > 0.2
+    assert width[8] < 0.06
+    # It is found nearly whole; with the width that all lines share it would not be.
+    assert prior.variance[7] / (prior.variance[7] + 0.05**2) > 0.9
+
+
+def test_prior_of_another_design_is_kept():
+    groups = many_lines(5)
+    before = LearntPrior(groups)
+    before.learn(solution_of(np.full(12, 0.1), np.full(12, 0.01), before.variance))
+    after = LearntPrior(groups, before)
+    assert_allclose(after.variance, before.variance)
+    assert not np.allclose(after.variance, groups.start_variance)
 
 
 def test_stars_left_out_are_solved_without(learning):
@@ -360,6 +421,11 @@ def test_stars_left_out_are_solved_without(learning):
         assert_allclose(left_out.errors[star], np.sqrt(np.diag(variance)), rtol=1e-6)
     assert_allclose(left_out.log_density, log_density)
     assert left_out.scale >= 1.0
+    quick = learning.leave_stars_out(prior, with_variances=False)
+    assert_allclose(quick.log_density, log_density)
+    assert_allclose(quick.shifts, left_out.shifts)
+    assert_allclose(quick.errors, left_out.errors)
+    assert quick.variances is learning.variances
 
 
 def test_variances_grow_if_residuals_are_larger(learning):
@@ -368,7 +434,7 @@ def test_variances_grow_if_residuals_are_larger(learning):
     learning.targets = [5.0 * target for target in learning.targets]
     learning.weigh(VARIANCES)
     after = learning.leave_stars_out(prior).variances
-    for name in ("lines", "groups", "wings"):
+    for name in ("lines", "groups", "wings", "cores"):
         assert (getattr(after, name) >= getattr(before, name)).all(), name
     assert (after.lines > before.lines).all()
     for (new, length), (old, same_length) in zip(after.kernels, before.kernels, strict=True):
@@ -377,8 +443,9 @@ def test_variances_grow_if_residuals_are_larger(learning):
 
 
 def test_starting_variances_can_be_scaled():
-    start = ModelVariances.start(3, 2, 6)
-    assert [len(part) for part in (start.lines, start.groups, start.wings)] == [6, 4, 6]
+    start = ModelVariances.start(made_up_equations(n_wings=6))
+    parts = (start.lines, start.groups, start.wings, start.cores)
+    assert [len(part) for part in parts] == [6, 4, 6, 17]
     scaled = start.scaled(4.0)
     assert_allclose(scaled.lines, 4.0 * start.lines)
     assert_allclose([a for a, _ in scaled.kernels], [2.0 * a for a, _ in KERNELS])

@@ -278,3 +278,21 @@ def test_operator_over_a_gap_of_the_pixels(emulator):
     )
     good = forward.covered
     assert_allclose((operator @ flux.T).T[:, good], expected[:, good], atol=2e-4)
+
+
+def test_errors_of_cores_are_where_a_strong_line_is_deep(emulator, corrections):
+    wavelength = emulator.wavelength_
+    lines = corrections.lines_at(INSIDE[:1])[1][0]
+    shapes = corrections.core_shapes(wavelength, lines).toarray()
+    n_features = len(corrections.feature_center)
+    shapes = shapes.reshape(n_features, -1, len(wavelength))
+    assert (shapes >= 0).all()
+    for feature, center in enumerate(corrections.feature_center):
+        own = lines[corrections.feature == feature]
+        depth = 1.0 - render_dense(wavelength, own[None], **corrections.rendering)[0]
+        total = shapes[feature].sum(axis=0)
+        assert (total <= 1.6 * depth**2 + 1e-12).all()
+        core = np.argmax(depth)
+        if abs(wavelength[core] - center) < 1.0:
+            assert total[core] > 0.8 * depth[core] ** 2
+        assert (total[np.abs(wavelength - center) > 6.0] == 0).all()

@@ -8,7 +8,7 @@ from skphx.calibration._model_error import LineModelError
 from skphx.lines._engine.profile import total_fwhm
 
 
-def corrected(corrections, design, active, groups, values):
+def corrected(corrections, design, own, groups, values):
     """Return corrections with the values of a solution.
 
     Parameters
@@ -17,7 +17,7 @@ def corrected(corrections, design, active, groups, values):
         Corrections of the same lines.
     design : Design
         What the values are.
-    active : ndarray of shape (n_active,), int
+    own : OwnLines
         Lines with corrections of their own.
     groups : LineGroups
         Groups of all lines.
@@ -33,10 +33,10 @@ def corrected(corrections, design, active, groups, values):
     strength = values[parts["group strength"]][groups.number]
     width = values[parts["group width"]][groups.number]
     slope = np.zeros_like(strength)
-    strength[active] += values[parts["strength"]]
-    width[active] += values[parts["width"]]
+    strength[own.strength] += values[parts["strength"]]
+    width[own.width] += values[parts["width"]]
     if design.with_slopes:
-        slope[active] += values[parts["slope"]]
+        slope[own.strength] += values[parts["slope"]]
     # Columns are constant, times t, times log g; each has all widths of one line after another.
     wings = values[parts["wings"]].reshape(3, -1, 3).transpose(1, 2, 0)
     added = corrections.added.copy()
@@ -46,12 +46,12 @@ def corrected(corrections, design, active, groups, values):
     )
 
 
-def table_of(corrections, groups, active, found, strongest):
+def table_of(corrections, groups, own, found, strongest):
     """Return the columns of the table of corrections.
 
     Parameters
     ----------
-    corrections, groups, active
+    corrections, groups, own
         As in :func:`corrected`.
     found : object
         Has `design` and `solution`.
@@ -69,19 +69,19 @@ def table_of(corrections, groups, active, found, strongest):
     for name in ("strength", "width"):
         of_group = np.arange(len(design.label))[parts[f"group {name}"]][groups.number]
         variance = solution.error[of_group] ** 2
-        own = np.arange(len(design.label))[parts[name]]
+        single, numbers = np.arange(len(design.label))[parts[name]], getattr(own, name)
         # The stars know the sum of what is common and a line's own, better than either.
-        together = 2.0 * solution.covariance[own, of_group[active]] + solution.error[own] ** 2
-        others = np.setdiff1d(np.arange(n_lines), active)
-        variance[active] += together
+        together = 2.0 * solution.covariance[single, of_group[numbers]]
+        others = np.setdiff1d(np.arange(n_lines), numbers)
+        variance[numbers] += together + solution.error[single] ** 2
         variance[others] += design.typical_variance(name)
         errors[name] = np.sqrt(variance)
     told = solution.information[:, parts["strength"]] * solution.prior[parts["strength"]]
-    n_stars[active] = (told > 1.0).sum(axis=0)
+    n_stars[own.strength] = (told > 1.0).sum(axis=0)
     fwhm = total_fwhm(np.exp(strongest[:, 2]), np.exp(strongest[:, 3]))
     own_strength, sampling_error = np.full((2, n_lines), np.nan)
-    own_strength[active] = solution.values[parts["strength"]]
-    sampling_error[active] = solution.sampling_error[parts["strength"]]
+    own_strength[own.strength] = solution.values[parts["strength"]]
+    sampling_error[own.strength] = solution.sampling_error[parts["strength"]]
     return {
         "center": strongest[:, 0],
         "species": groups.species,
@@ -97,7 +97,7 @@ def table_of(corrections, groups, active, found, strongest):
     }
 
 
-def model_error(corrections, groups, active, found, scale):
+def model_error(corrections, groups, own, found, scale):
     """Return the errors that corrections leave.
 
     The variance of a line is what differs from star to star, plus that of its correction if the
@@ -105,7 +105,7 @@ def model_error(corrections, groups, active, found, scale):
 
     Parameters
     ----------
-    corrections, groups, active
+    corrections, groups, own
         As in :func:`corrected`.
     found : object
         Has `design`, `solution` and `variances`.
@@ -118,11 +118,12 @@ def model_error(corrections, groups, active, found, scale):
         The errors.
     """
     design, solution, variances = found.design, found.solution, found.variances
-    parts, n_active = design.parts, len(active)
+    parts = design.parts
     lines = np.zeros((2, len(corrections)))
+    scatter = np.split(variances.lines, [len(own.strength)])
     for kind, name in enumerate(("strength", "width")):
-        lines[kind, active] = variances.lines[kind * n_active : (kind + 1) * n_active]
-        lines[kind, active] += solution.conditional[parts[name]]
+        numbers = getattr(own, name)
+        lines[kind, numbers] = scatter[kind] + solution.conditional[parts[name]]
     common = variances.groups.reshape(2, -1).copy()
     for kind, name in enumerate(("group strength", "group width")):
         common[kind] += solution.conditional[parts[name]]
@@ -133,5 +134,6 @@ def model_error(corrections, groups, active, found, scale):
         np.sqrt(scale * lines),
         np.sqrt(scale * common),
         np.sqrt(scale * wings).reshape(-1, 3),
+        np.sqrt(scale * variances.cores),
         variances.scaled(scale).kernels,
     )

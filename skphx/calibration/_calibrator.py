@@ -16,9 +16,10 @@ from skphx.calibration._assembling import corrected, model_error, table_of
 from skphx.calibration._corrections import Coordinates, LineCorrections
 from skphx.calibration._design import Design
 from skphx.calibration._emulator import CalibratedEmulator
-from skphx.calibration._features import group_lines, strongest_lines
+from skphx.calibration._features import OwnLines, group_lines, strongest_lines
 from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
 from skphx.calibration._missing_lines import find_missing_lines
+from skphx.calibration._prior import LearntPrior
 from skphx.calibration._reference_sample import (
     check_emulators,
     check_families,
@@ -34,12 +35,14 @@ from skphx.lines._engine.profile import total_fwhm
 from skphx.species import LineList
 
 # A line has corrections of its own if a change of its strength by 30 % is seen with at least
-# this signal-to-noise ratio in one star.
-_LEAST_SIGNAL, _CHANGE = 1.0, 0.3
+# this signal-to-noise ratio in one star; of its width as well, if a change by 20 % is.
+_LEAST_SIGNAL, _CHANGE, _WIDTH_CHANGE = 1.0, 0.3, 0.2
 # Slopes are used if the stars that are left out are so much more probable with them.
 _LEAST_GAIN = 5.0
 # Parts of a step that are tried.
 _STEPS = (1.0, 0.5, 0.25, 0.125, 0.0625)
+# Rounds of learning by leaving stars out.
+_ROUNDS = 3
 # Fewest stars from which slopes, and prior widths, are learnt.
 _FEWEST_FOR_SLOPES, _FEWEST_TO_LEAVE_OUT = 4, 2
 
@@ -90,7 +93,8 @@ class LineCalibrator(BaseEstimator):
     corrections_ : LineCorrections
         The corrections; ``corrections_.to_pandas()`` has a row for each line.
     model_error_ : LineModelError
-        What the corrections leave, by line, species and length of correlation.
+        What the corrections leave: by line, species, wings and cores of strong lines, and length
+        of correlation.
     uses_slopes_ : bool
         Whether strengths change with 5040 K/Teff.
     scale_ : float
@@ -112,8 +116,9 @@ class LineCalibrator(BaseEstimator):
     Notes
     -----
     All corrections are solved for together, as ridge regression with Gaussian priors: of each
-    line, common to the lines of a species, and of wings. The widths of the priors are learnt by
-    expectation-maximisation, and the variances of the models' errors by leaving stars out: a
+    line, common to the lines of a species, and of wings. The widths of the priors are learnt from
+    the corrections, and a line that needs much more than others gets a wider one (Student's t
+    distribution). The variances of the models' errors are learnt by leaving stars out: a
     variance grows if the squares of what is left exceed their expectation. Two or more spectra of
     one star must have the same entry of `groups`.
 
@@ -224,10 +229,10 @@ class LineCalibrator(BaseEstimator):
             for star in sample.stars:
                 star.fit(current)
             if found is None:
-                active = self._active(sample.stars, corrections)
+                own = self._own_lines(sample.stars, corrections, line_groups)
             is_last = iteration == self.n_iterations - 1
-            found = self._best(sample, corrections, line_groups, active, found, is_last)
-            corrections = self._damped(sample, emulator, corrections, line_groups, active, found)
+            found = self._best(sample, corrections, line_groups, own, found, is_last)
+            corrections = self._damped(sample, emulator, corrections, line_groups, own, found)
             if iteration == 0 and self.add_lines and not is_last:
                 missing = find_missing_lines(
                     sample.stars,
@@ -241,48 +246,47 @@ class LineCalibrator(BaseEstimator):
                 corrections = replace(corrections, added=added)
             current = CalibratedEmulator._of_fitted(emulator, corrections)
         warn_of_limits(sample, self._model())
-        self._keep(sample, corrections, line_groups, active, found, emulator, names, strongest)
+        self._keep(sample, corrections, line_groups, own, found, emulator, names, strongest)
         return self
 
-    def _best(self, sample, corrections, line_groups, active, before, is_last):
+    def _best(self, sample, corrections, line_groups, own, before, is_last):
         """Solve for the corrections, with slopes or without."""
-        equations = [star.equations(corrections, line_groups, active) for star in sample.stars]
+        equations = [star.equations(corrections, line_groups, own) for star in sample.stars]
         n_stars = len(np.unique(sample.families))
+        learns = is_last and n_stars >= _FEWEST_TO_LEAVE_OUT
         choices = [self.slopes != "auto" and bool(self.slopes)]
         if self.slopes == "auto" and is_last and n_stars >= _FEWEST_FOR_SLOPES:
             choices = [False, True]
-        found = []
+        at, _ = corrections.coordinates.at(sample.parameters)
+        best: _Found | None = None
         for with_slopes in choices:
-            design = Design(line_groups, active, with_slopes, len(corrections.added))
-            at, _ = corrections.coordinates.at(sample.parameters)
+            design = Design(line_groups, own, with_slopes, len(corrections.added))
             rows = [design.columns(one, x) for one, x in zip(equations, at, strict=True)]
             start = np.zeros(len(design.label))
             if before is not None:
-                for name, where in before.design.parts.items():
-                    # Lines that were added since, and slopes tried now, start at 0.
-                    if where.stop - where.start == design.width(name):
-                        start[design.parts[name]] = before.values[where]
+                for _, place, old in design.parts_of(before.design):
+                    start[place] = before.values[old]
             targets = [one.residual + start @ r for one, r in zip(equations, rows, strict=True)]
-            variances = ModelVariances.start(
-                len(active), len(line_groups.names), 3 * len(line_groups.feature_center)
-            )
             learning = Learning(design, equations, rows, targets, sample.families)
-            learning.weigh(variances)
-            solution, left_out = learning.solve(design.start_variance), None
-            if is_last and n_stars >= _FEWEST_TO_LEAVE_OUT:
-                prior = learning.learnt_prior(solution)
-                learning.weigh(learning.leave_stars_out(prior).variances)
-                left_out = learning.leave_stars_out(prior)
-                solution = learning.solve(prior)
+            if best is None:
+                learning.weigh(ModelVariances.start(equations[0]))
+                prior, n_rounds = LearntPrior(design), _ROUNDS
+            else:
+                learning.weigh(best.variances)
+                prior, n_rounds = LearntPrior(design, prior), 0
+            if learns:
+                solution, left_out = learning.learn(prior, n_rounds)
+            else:
+                solution, left_out = learning.solve(prior.variance), None
             values = design.limited(solution.values)
             left = [one - values @ r for one, r in zip(targets, rows, strict=True)]
-            found.append(_Found(design, solution, learning, left_out, start, values, left))
-        if len(found) == 2 and found[1].log_density > found[0].log_density + _LEAST_GAIN:
-            return found[1]
-        return found[0]
+            found = _Found(design, solution, learning, left_out, start, values, left)
+            if best is None or found.log_density > best.log_density + _LEAST_GAIN:
+                best = found
+        return best
 
     @staticmethod
-    def _damped(sample, emulator, corrections, groups, active, found):
+    def _damped(sample, emulator, corrections, groups, own, found):
         """Return the corrections of a step that lowers the cost; a full one, if it does.
 
         Lines are not linear in their corrections, and a full step may go too far.
@@ -291,22 +295,22 @@ class LineCalibrator(BaseEstimator):
         cost = learning.cost(found.start, prior, [one.residual for one in learning.equations])
         for part in _STEPS:
             values = found.start + part * (found.values - found.start)
-            new = corrected(corrections, found.design, active, groups, values)
+            new = corrected(corrections, found.design, own, groups, values)
             used = CalibratedEmulator._of_fitted(emulator, new)
             residuals = [star.residual(used) for star in sample.stars]
             if learning.cost(values, prior, residuals) < cost:
                 found.values, found.residuals = values, residuals
                 return new
         found.values = found.start
-        return corrected(corrections, found.design, active, groups, found.start)
+        return corrected(corrections, found.design, own, groups, found.start)
 
-    def _keep(self, sample, corrections, groups, active, found, emulator, names, strongest):
+    def _keep(self, sample, corrections, groups, own, found, emulator, names, strongest):
         """Keep what was learnt."""
         left_out = found.left_out
         self.scale_ = 1.0 if left_out is None else left_out.scale
-        table = table_of(corrections, groups, active, found, strongest)
+        table = table_of(corrections, groups, own, found, strongest)
         self.corrections_ = replace(corrections, table=table)
-        self.model_error_ = model_error(self.corrections_, groups, active, found, self.scale_)
+        self.model_error_ = model_error(self.corrections_, groups, own, found, self.scale_)
         self.uses_slopes_ = found.design.with_slopes
         self.kinematics_ = np.concatenate([star.kinematics for star in sample.stars])
         self.star_names_ = sample.names
@@ -408,8 +412,8 @@ class LineCalibrator(BaseEstimator):
             model = replace(model, continuum_degree=self.continuum_degree)
         return model
 
-    def _active(self, references, corrections):
-        """Return the numbers of the lines that have corrections of their own."""
+    def _own_lines(self, references, corrections, groups):
+        """Return the lines that have corrections of their own."""
         signal = np.max([star.strength_signal(corrections) for star in references], axis=0)
         active = np.flatnonzero(signal * _CHANGE > _LEAST_SIGNAL)
         if len(active) == 0:
@@ -420,7 +424,13 @@ class LineCalibrator(BaseEstimator):
         if len(active) > self.max_lines:
             order = np.argsort(-signal[active], kind="stable")
             active = np.sort(active[order[: self.max_lines]])
-        return active
+        candidates, n_active = OwnLines(active, active), len(active)
+        signal = np.zeros(n_active)
+        for star in references:
+            equations = star.equations(corrections, groups, candidates)
+            by_width = equations.lines[n_active:] / equations.sigma
+            signal = np.maximum(signal, np.sqrt((by_width**2).sum(axis=1)))
+        return OwnLines(active, active[signal * _WIDTH_CHANGE > _LEAST_SIGNAL])
 
 
 @dataclass(eq=False)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
 
 from skphx.lines._dense import render_dense, render_dense_jvp
 from skphx.lines._engine.profile import gaussian, lorentzian
@@ -18,6 +19,10 @@ THETA = 5040.0
 THETA_UNIT, LOGG_UNIT = 0.1, 0.5
 # Half widths of the Lorentzian wings that a strong line can get, Å.
 WING_WIDTHS = (0.5, 2.0, 6.0)
+# Errors of the flux in the cores of strong lines, which form where models are worst: Gaussians of
+# this standard deviation at these distances from the centre, Å, and how far they reach.
+CORE_WIDTH, _CORE_REACH = 0.3, 2.0
+CORE_OFFSETS = np.arange(-4.0, 4.01, 0.5)
 # Widths and strengths change by no more than this, in ln.
 MOST_CHANGE = 3.0
 _OF_LINES = ("strength", "width", "slope", "feature")
@@ -250,6 +255,40 @@ class LineCorrections:
         members = self.feature >= 0
         np.add.at(areas.T, self.feature[members], np.exp(lines[:, members, 1]).T)
         return areas
+
+    def core_shapes(self, wavelength, lines):
+        """Return shapes of errors in the cores of strong lines, (n_features · n_cores, n_pixels).
+
+        Parameters
+        ----------
+        wavelength : ndarray of shape (n_pixels,)
+            Pixel centres, Å.
+        lines : ndarray of shape (n_lines, 4)
+            Lines of one star.
+
+        Returns
+        -------
+        csr_array of shape (n_features · n_cores, n_pixels)
+            Neighbouring Gaussians, times the squared depth of the strong line.
+        """
+        wavelength = np.asarray(wavelength)
+        reach = CORE_OFFSETS[[0, -1]] + (-_CORE_REACH, _CORE_REACH)
+        blocks = []
+        for feature, center in enumerate(self.feature_center):
+            first, last = np.searchsorted(wavelength, center + reach)
+            x = wavelength[first:last]
+            block = csr_array((len(CORE_OFFSETS), len(wavelength)))
+            if len(x) > 1:
+                own = lines[self.feature == feature]
+                depth = 1.0 - render_dense(x, own[None], **self.rendering)[0]
+                shapes = depth**2 * np.exp(
+                    -0.5 * ((x - center - CORE_OFFSETS[:, None]) / CORE_WIDTH) ** 2
+                )
+                columns = np.tile(np.arange(first, last), len(shapes))
+                starts = np.arange(len(shapes) + 1) * len(x)
+                block = csr_array((shapes.ravel(), columns, starts), shape=block.shape)
+            blocks.append(block)
+        return vstack(blocks, format="csr") if blocks else csr_array((0, len(wavelength)))
 
     def _wing_areas(self, lines, values):
         basis = np.stack([np.ones(len(values)), *values.T], axis=1)

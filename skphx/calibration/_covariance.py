@@ -1,5 +1,7 @@
 """Covariance of the pixels of a reference star: noise, errors of the lines, and what is free."""
 
+import copy
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
@@ -16,12 +18,15 @@ class StarCovariance:
         The star.
     variances : ModelVariances
         Variances of the errors of the models.
-    added : ndarray of shape (n_added, n_pixels) or None
-        More rows of U, in the unit of the residuals.
     """
 
-    def __init__(self, equations, variances, added=None):
-        local = equations.lines * np.sqrt(variances.lines)[:, None]
+    def __init__(self, equations, variances):
+        local = np.concatenate(
+            [
+                equations.lines * np.sqrt(variances.lines)[:, None],
+                equations.cores * np.sqrt(variances.cores)[:, None],
+            ]
+        )
         self._blocks = []
         for where in _blocks(equations.segment):
             part = local[:, where]
@@ -40,16 +45,35 @@ class StarCovariance:
             equations.wings * np.sqrt(variances.wings)[:, None],
             equations.nuisance,
         ]
-        if added is not None:
-            rows.append(added)
-        self._low_rank = self._scale(np.concatenate(rows))
-        inner = self._low_rank @ self._low_rank.T
+        self._use(self._scale(np.concatenate(rows)))
+
+    def _use(self, low_rank):
+        """Take U, scaled."""
+        self._low_rank = low_rank
+        inner = low_rank @ low_rank.T
         inner[np.diag_indices_from(inner)] += 1.0
         self._inner = cho_factor(inner, lower=True, check_finite=False)
         self.log_determinant = 2.0 * (
             sum(np.log(np.diag(factor)).sum() for _, factor in self._blocks)
             + np.log(np.diag(self._inner[0])).sum()
         )
+
+    def widened(self, added):
+        """Return the covariance with more rows of U.
+
+        Parameters
+        ----------
+        added : ndarray of shape (n_added, n_pixels)
+            The rows, in the unit of the residuals.
+
+        Returns
+        -------
+        StarCovariance
+            This one is not changed.
+        """
+        new = copy.copy(self)
+        new._use(np.concatenate([self._low_rank, self._scale(added)]))
+        return new
 
     def _scale(self, rows):
         """Return D^(−1/2) times rows, (n, n_pixels)."""

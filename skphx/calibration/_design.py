@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skphx.calibration._corrections import CORE_OFFSETS
+
 # Prior standard deviations before anything is learnt: ln strength, ln width and slope of a
 # line, of a strong line; the same for all lines of a group; and wings.
 STRENGTH, WIDTH, SLOPE = 0.3, 0.2, 0.1
@@ -20,7 +22,7 @@ class Design:
     ----------
     groups : LineGroups
         Groups of all lines.
-    active : ndarray of shape (n_active,), int
+    own : OwnLines
         Lines with corrections of their own.
     with_slopes : bool
         Whether strengths may change with 5040 K/Teff.
@@ -36,12 +38,14 @@ class Design:
         Columns of one label share a prior width.
     """
 
-    def __init__(self, groups, active, with_slopes, n_added=0):
+    def __init__(self, groups, own, with_slopes, n_added=0):
         self.with_slopes = with_slopes
-        n_active, n_groups = len(active), len(groups.names)
+        n_groups, self.n_strengths = len(groups.names), len(own.strength)
         n_wings = 3 * len(groups.feature_center)
-        self.group = groups.number[active]
-        strong = groups.feature[active] >= 0
+        # Strengths, then widths, as in the equations.
+        self.kind = groups.number[own.both]
+        self.kind[self.n_strengths :] += n_groups
+        is_strong = groups.feature[own.both] >= 0
         self.parts: dict[str, slice] = {}
         labels, widths = [], []
         start = 0
@@ -53,16 +57,20 @@ class Design:
             labels.append(len(self.parts) * 10_000 + label)
             widths.append(width)
 
-        own = 2 * self.group + strong
-        add("strength", own, np.where(strong, STRONG_STRENGTH, STRENGTH))
-        add("width", own, np.where(strong, STRONG_WIDTH, WIDTH))
-        n_slopes = n_active if with_slopes else 0
-        add("slope", own[:n_slopes], np.where(strong, STRONG_SLOPE, SLOPE)[:n_slopes])
+        label = 2 * self.kind + is_strong
+        of_strength, of_width = slice(self.n_strengths), slice(self.n_strengths, None)
+        for name, part, common, strong in (
+            ("strength", of_strength, STRENGTH, STRONG_STRENGTH),
+            ("width", of_width, WIDTH, STRONG_WIDTH),
+            ("slope", of_strength if with_slopes else slice(0), SLOPE, STRONG_SLOPE),
+        ):
+            add(name, label[part], np.where(is_strong[part], strong, common))
         add("group strength", np.zeros(n_groups, int), np.full(n_groups, GROUP_STRENGTH))
         add("group width", np.zeros(n_groups, int), np.full(n_groups, GROUP_WIDTH))
         # Wings of one species share prior widths, for each of the terms.
         species = np.unique(groups.feature_names, return_inverse=True)[1]
         of_wing = np.repeat(species, 3)
+        self.species_of_cores = np.repeat(species, len(CORE_OFFSETS))
         terms = np.arange(3)[:, None] * (len(species) + 1)
         add("wings", (terms + of_wing).ravel().astype(int), np.full(3 * n_wings, WING))
         add("added", np.zeros(n_added, int), np.full(n_added, ADDED))
@@ -79,11 +87,10 @@ class Design:
         coordinates : ndarray of shape (2,)
             Its t and coordinate of log g.
         """
-        n_active = len(self.group)
         t, logg = coordinates
         parts = [equations.lines]
         if self.with_slopes:
-            parts.append(equations.lines[:n_active] * t)
+            parts.append(equations.lines[: self.n_strengths] * t)
         parts += [
             equations.groups,
             equations.wings,
@@ -93,10 +100,16 @@ class Design:
         ]
         return np.concatenate(parts)
 
-    def width(self, name):
-        """Return how many columns a part has."""
-        part = self.parts[name]
-        return part.stop - part.start
+    def parts_of(self, other):
+        """Return name and places, here and there, of the parts that another design has as well.
+
+        Lines that were added since, and slopes that only one of them has, are left out.
+        """
+        return [
+            (name, self.parts[name], part)
+            for name, part in other.parts.items()
+            if part.stop - part.start == self.parts[name].stop - self.parts[name].start
+        ]
 
     @staticmethod
     def typical_variance(name):

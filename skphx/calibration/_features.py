@@ -14,7 +14,27 @@ _OTHER = "other"
 _DEPTHS = (0.05, 0.2, 0.5, 1.0, 2.0)
 # A strong line has at least this integrated optical depth in a reference star, Å; fitted lines
 # nearer than the second number (Å) to its deepest one belong to it.
-_STRONG_AREA, _NEAR = 0.25, 4.0
+_STRONG_AREA, _NEAR = 0.1, 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class OwnLines:
+    """Lines with corrections of their own: those that the stars show well enough.
+
+    Attributes
+    ----------
+    strength, width : ndarray of shape (n,), int
+        Numbers of the lines with a correction of ln strength, and of those of them that have
+        one of ln width as well.
+    """
+
+    strength: np.ndarray
+    width: np.ndarray
+
+    @property
+    def both(self):
+        """Numbers of the lines of strengths, then of widths."""
+        return np.concatenate([self.strength, self.width])
 
 
 @dataclass(frozen=True, eq=False)

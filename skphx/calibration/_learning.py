@@ -8,11 +8,9 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from skphx.calibration._covariance import StarCovariance
 
-# How many lines with the starting prior a learnt prior width counts as.
-_PRIOR_LINES = 4.0
 # Standard deviations of the errors of the models before anything is learnt: of a line, of a
 # group, of wings; and amplitudes and lengths (km/s) of the error of the flux.
-_SCATTER, _GROUP_SCATTER, _WING_SCATTER = 0.05, 0.05, 0.05
+_SCATTER, _GROUP_SCATTER, _WING_SCATTER, _CORE_SCATTER = 0.05, 0.05, 0.05, 0.1
 KERNELS = ((0.002, 17.0), (0.002, 100.0), (0.002, 500.0))
 # Factors between which a variance moves in one step, and what counts as prior knowledge of it.
 _LEAST_FACTOR, _MOST_FACTOR, _PSEUDO = 0.2, 5.0, 2.0
@@ -27,12 +25,14 @@ class ModelVariances:
 
     Attributes
     ----------
-    lines : ndarray of shape (2 n_active,)
-        Of ln strength and ln width of each active line.
+    lines : ndarray of shape (n_own,)
+        Of the ln strengths, then the ln widths, of the lines with corrections of their own.
     groups : ndarray of shape (2 n_groups,)
         Of ln strength and ln width of all lines of a group together.
     wings : ndarray of shape (n_wings,)
         Of the wings of strong lines.
+    cores : ndarray of shape (n_cores,)
+        Of the flux in the cores of strong lines.
     kernels : tuple of (float, float)
         Amplitude (continuum 1) and length (km/s) of the error of the flux.
     """
@@ -40,15 +40,17 @@ class ModelVariances:
     lines: np.ndarray
     groups: np.ndarray
     wings: np.ndarray
+    cores: np.ndarray
     kernels: tuple[tuple[float, float], ...]
 
     @classmethod
-    def start(cls, n_active, n_groups, n_wings):
-        """Return the variances before anything is learnt."""
+    def start(cls, equations):
+        """Return the variances before anything is learnt, for the equations of a star."""
         return cls(
-            np.full(2 * n_active, _SCATTER**2),
-            np.full(2 * n_groups, _GROUP_SCATTER**2),
-            np.full(n_wings, _WING_SCATTER**2),
+            np.full(len(equations.lines), _SCATTER**2),
+            np.full(len(equations.groups), _GROUP_SCATTER**2),
+            np.full(len(equations.wings), _WING_SCATTER**2),
+            np.full(len(equations.cores), _CORE_SCATTER**2),
             KERNELS,
         )
 
@@ -58,6 +60,7 @@ class ModelVariances:
             self.lines * factor,
             self.groups * factor,
             self.wings * factor,
+            self.cores * factor,
             tuple((amplitude * np.sqrt(factor), length) for amplitude, length in self.kernels),
         )
 
@@ -124,6 +127,30 @@ class Learning:
             product = covariance.product(rows, rows)
             self._products.append((product[:-1, :-1], product[:-1, -1]))
 
+    def learn(self, prior, n_rounds):
+        """Learn prior widths and the variances of the models by leaving stars out.
+
+        Parameters
+        ----------
+        prior : LearntPrior
+            Prior, which is moved.
+        n_rounds : int
+            Number of rounds.
+
+        Returns
+        -------
+        solution : Solution
+            The corrections of all stars.
+        left_out : LeftOut
+            Each star predicted from the others.
+        """
+        prior.learn(self.solve(prior.variance))
+        for _ in range(n_rounds):
+            self.weigh(self.leave_stars_out(prior.variance).variances)
+            prior.learn(self.solve(prior.variance))
+        left_out = self.leave_stars_out(prior.variance, with_variances=False)
+        return self.solve(prior.variance), left_out
+
     def solve(self, prior):
         """Return the corrections of all stars.
 
@@ -148,7 +175,7 @@ class Learning:
                 np.maximum(np.einsum("ij,jk,ki->i", inverse, matrix, inverse, optimize=True), 0.0)
             ),
             1.0 / (np.diag(matrix) + 1.0 / prior),
-            prior,
+            prior.copy(),
             information,
         )
 
@@ -198,29 +225,15 @@ class Learning:
         inverse = cho_solve(factor, np.diag(root), check_finite=False) * root[:, None]
         return values, inverse
 
-    def learnt_prior(self, solution):
-        """Return prior variances that the corrections of each kind of line suggest.
-
-        Expectation-maximisation: the mean of correction² plus error² over the columns that share
-        a width, where the starting width counts as some lines.
-
-        References
-        ----------
-        Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39, 1.
-        """
-        label = self.design.label
-        size = np.bincount(label)
-        found = np.bincount(label, solution.values**2 + solution.error**2)
-        start = np.bincount(label, self.design.start_variance) / size
-        return ((found + _PRIOR_LINES * start) / (size + _PRIOR_LINES))[label]
-
-    def leave_stars_out(self, prior):
+    def leave_stars_out(self, prior, *, with_variances=True):
         """Predict each star from the others.
 
         Parameters
         ----------
         prior : ndarray of shape (n_columns,)
             Prior variances.
+        with_variances : bool
+            Whether to say which variances would explain it.
 
         Returns
         -------
@@ -246,36 +259,36 @@ class Learning:
             # Corrections that change this star by nothing have no part in it.
             size = (added**2).sum(axis=1)
             added = added[size > 1e-8 * size.max(initial=0.0)]
-            covariance = StarCovariance(one, self.variances, added)
+            covariance = self._covariances[number].widened(added)
             residual = target - values @ columns
-            rows = covariance.prepare(
-                np.concatenate([residual[None], one.lines, one.groups, one.wings, one.stellar])
-            )
+            local = np.concatenate([one.lines, one.groups, one.wings, one.cores])
+            if not with_variances:
+                local = local[:0]
+            rows = covariance.prepare(np.concatenate([residual[None], one.stellar, local]))
             product = covariance.product(rows, covariance.part(rows, slice(1)))[:, 0]
-            squares = covariance.squares(rows)
             log_density -= 0.5 * (product[0] + covariance.log_determinant)
-            n_lines, n_groups, n_wings = len(one.lines), len(one.groups), len(one.wings)
-            ends = np.cumsum([1, n_lines, n_groups, n_wings])
-            quadratic.add([product[a:b] ** 2 for a, b in pairwise(ends)])
-            trace.add([squares[a:b] for a, b in pairwise(ends)])
-            found, expected = covariance.kernel_terms(
-                residual, one, [length for _, length in self.variances.kernels]
-            )
-            quadratic.kernels += found
-            trace.kernels += expected
-            stellar = covariance.part(rows, slice(ends[-1], None))
+            n_stellar = 1 + len(one.stellar)
+            if with_variances:
+                squares = covariance.squares(rows)
+                sizes = map(len, (one.lines, one.groups, one.wings, one.cores))
+                ends = np.cumsum([n_stellar, *sizes])
+                quadratic.add([product[a:b] ** 2 for a, b in pairwise(ends)])
+                trace.add([squares[a:b] for a, b in pairwise(ends)])
+                found, expected = covariance.kernel_terms(
+                    residual, one, [length for _, length in self.variances.kernels]
+                )
+                quadratic.kernels += found
+                trace.kernels += expected
+            stellar = covariance.part(rows, slice(1, n_stellar))
             curvature = covariance.product(stellar, stellar)
             inverse = np.linalg.pinv(curvature, hermitian=True)
-            shifts.append(inverse @ product[ends[-1] :])
+            shifts.append(inverse @ product[1:n_stellar])
             errors.append(np.diag(inverse))
-        updated = self._updated(quadratic, trace)
+        updated = self._updated(quadratic, trace) if with_variances else self.variances
         return LeftOut(log_density, np.array(shifts), np.sqrt(np.array(errors)), updated)
 
     def _updated(self, quadratic, trace):
         """Move variances towards those that explain what is left, by their kinds of line."""
-        group = np.concatenate(
-            [self.design.group, self.design.group + self.design.group.max() + 1]
-        )
         n_wings = len(self.variances.wings)
         by_width = np.tile(np.arange(3), n_wings // 3)
 
@@ -285,12 +298,13 @@ class Learning:
             return np.clip(found / expected, _LEAST_FACTOR, _MOST_FACTOR)[label]
 
         old = self.variances
-        lines, groups, wings = (
+        lines, groups, wings, cores = (
             old_part * factor(found, expected, label) if len(old_part) else old_part
             for old_part, found, expected, label in (
-                (old.lines, quadratic.lines, trace.lines, group),
+                (old.lines, quadratic.lines, trace.lines, self.design.kind),
                 (old.groups, quadratic.groups, trace.groups, np.arange(len(old.groups))),
                 (old.wings, quadratic.wings, trace.wings, by_width),
+                (old.cores, quadratic.cores, trace.cores, self.design.species_of_cores),
             )
         )
         kernels = tuple(
@@ -307,6 +321,7 @@ class Learning:
             lines=np.minimum(lines, _LARGEST_VARIANCE),
             groups=np.minimum(groups, _LARGEST_VARIANCE),
             wings=np.minimum(wings, _LARGEST_VARIANCE),
+            cores=np.minimum(cores, _LARGEST_VARIANCE),
             kernels=kernels,
         )
 
@@ -319,6 +334,7 @@ class _Sums:
         self.lines = np.zeros_like(variances.lines)
         self.groups = np.zeros_like(variances.groups)
         self.wings = np.zeros_like(variances.wings)
+        self.cores = np.zeros_like(variances.cores)
         self.kernels = np.zeros(len(variances.kernels))
 
     def add(self, parts):
@@ -326,6 +342,7 @@ class _Sums:
         self.lines += parts[0]
         self.groups += parts[1]
         self.wings += parts[2]
+        self.cores += parts[3]
 
 
 @dataclass(eq=False)

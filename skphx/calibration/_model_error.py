@@ -30,6 +30,9 @@ class LineModelError:
         The same of all lines of a group together.
     wings : ndarray of shape (n_features, 3)
         Standard errors of the wings of strong lines, in units of the line's own area.
+    cores : ndarray of shape (n_features · n_cores,)
+        Standard errors of the flux (continuum 1) in the cores of strong lines, where the line is
+        saturated; they fall with the square of its depth.
     kernels : tuple of (float, float)
         Amplitude (continuum 1) and length (km/s) of the errors of the flux: their covariance
         is amplitude² exp(−|Δv|/length).
@@ -40,6 +43,7 @@ class LineModelError:
     lines: NDArray[np.float64]
     common: NDArray[np.float64]
     wings: NDArray[np.float64]
+    cores: NDArray[np.float64]
     kernels: tuple[tuple[float, float], ...] = field(default=())
 
     def error_spectra(self, emulator, point):
@@ -55,7 +59,8 @@ class LineModelError:
         Returns
         -------
         independent : ndarray of shape (n_independent, n_pixels)
-            One-sigma errors of the flux due to single lines; those below 2e-4 are left out.
+            One-sigma errors of the flux due to single lines, and in cores of strong ones; those
+            below 2e-4 are left out.
         common : ndarray of shape (n_common, n_pixels)
             The same due to groups and wings.
         """
@@ -71,6 +76,10 @@ class LineModelError:
             change = (columns * flux).multiply(errors[seen][:, None]).tocsr()
             large = abs(change).max(axis=1).toarray().ravel() > _NEGLIGIBLE
             independent.append(-change[large].toarray())
+        if len(self.cores):
+            shapes = self.corrections.core_shapes(wavelength, lines)
+            cores = shapes.multiply(self.cores[:, None]).tocsr()
+            independent.append(cores[cores.max(axis=1).toarray().ravel() > _NEGLIGIBLE].toarray())
         depths = group_depths(wavelength, lines, self.groups, self.corrections.rendering)
         shapes = self.corrections.wing_shapes(wavelength)
         areas = self.corrections.feature_areas(before[None])[0]

@@ -35,12 +35,15 @@ class Equations:
 
     Attributes
     ----------
-    lines : ndarray of shape (2 n_active, n_pixels)
-        Change of the flux with ln strength, then with ln width, of each active line.
+    lines : ndarray of shape (n_own, n_pixels)
+        Change of the flux with ln strength, then with ln width, of the lines that have
+        corrections of their own.
     groups : ndarray of shape (2 n_groups, n_pixels)
         The same for all lines of a group together.
     wings : ndarray of shape (n_wings, n_pixels)
         The same for the wings of strong lines, in units of the strong line's own area.
+    cores : ndarray of shape (n_cores, n_pixels)
+        Errors of the flux in the cores of strong lines.
     added : ndarray of shape (n_added, n_pixels)
         The same for lines that the models lack, per Å of area.
     residual : ndarray of shape (n_pixels,)
@@ -63,6 +66,7 @@ class Equations:
     lines: np.ndarray
     groups: np.ndarray
     wings: np.ndarray
+    cores: np.ndarray
     added: np.ndarray
     residual: np.ndarray
     sigma: np.ndarray
@@ -225,7 +229,7 @@ class ReferenceStar:
             signal = np.maximum(signal, np.where(inside, here, 0.0))
         return signal
 
-    def equations(self, corrections, groups, active):
+    def equations(self, corrections, groups, own):
         """Linearise about the present corrections and the fitted velocity.
 
         Parameters
@@ -234,7 +238,7 @@ class ReferenceStar:
             Those that `fit` was called with, in its emulator.
         groups : LineGroups
             Groups of all lines.
-        active : ndarray of shape (n_active,), int
+        own : OwnLines
             Lines that have corrections of their own.
 
         Returns
@@ -253,17 +257,17 @@ class ReferenceStar:
         good = self.good[0]
         level = self.level[0, good]
 
-        def observed(columns):
+        def observed(columns, by_flux=flux):
             # ∂flux = −flux ∂τ of the samples, then to the pixels.
-            seen = (columns * flux) @ operator.T
+            seen = (columns * by_flux) @ operator.T
             seen = seen.toarray() if hasattr(seen, "toarray") else np.asarray(seen)
             return (-seen * continuum)[:, good] / level
 
         before, lines = (one[0] for one in corrections.lines_at(self.stellar_point))
         profile = corrections.rendering["profile"]
-        own = [
-            observed(line_columns(wavelength, lines[active], profile, by_width=by_width))
-            for by_width in (False, True)
+        by_line = [
+            observed(line_columns(wavelength, lines[numbers], profile, by_width=by_width))
+            for by_width, numbers in ((False, own.strength), (True, own.width))
         ]
         areas = corrections.feature_areas(before[None])[0]
         shapes = corrections.wing_shapes(wavelength) * np.repeat(areas, 3)[:, None]
@@ -287,9 +291,10 @@ class ReferenceStar:
             segment[where] = number
         return _binned(
             self._bins(good),
-            lines=np.concatenate(own),
+            lines=np.concatenate(by_line),
             groups=observed(common),
             wings=observed(shapes),
+            cores=observed(corrections.core_shapes(wavelength, lines), 1.0),
             added=observed(corrections.added_shapes(wavelength)),
             residual=(self.flux - model)[0, good] / level,
             sigma=self.sigma[0, good] / level,
