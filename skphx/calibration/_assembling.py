@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from skphx.calibration._corrections import WING_TERMS, WING_WIDTHS
 from skphx.calibration._model_error import LineModelError
 from skphx.lines._engine.profile import total_fwhm
 
@@ -38,7 +39,7 @@ def corrected(corrections, design, own, groups, values):
     if design.with_slopes:
         slope[own.strength] += values[parts["slope"]]
     # Columns are constant, times t, times log g; each has all widths of one line after another.
-    wings = values[parts["wings"]].reshape(3, -1, 3).transpose(1, 2, 0)
+    wings = values[parts["wings"]].reshape(WING_TERMS, -1, len(WING_WIDTHS)).transpose(1, 2, 0)
     added = corrections.added.copy()
     added[:, 2] = values[parts["added"]]
     return replace(
@@ -133,7 +134,7 @@ def model_error(corrections, groups, own, found, scale):
         groups,
         np.sqrt(scale * lines),
         np.sqrt(scale * common),
-        np.sqrt(scale * wings).reshape(-1, 3),
+        np.sqrt(scale * wings).reshape(-1, len(WING_WIDTHS)),
         np.sqrt(scale * variances.cores),
         variances.scaled(scale).kernels,
     )

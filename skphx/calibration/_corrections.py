@@ -19,6 +19,8 @@ THETA = 5040.0
 THETA_UNIT, LOGG_UNIT = 0.1, 0.5
 # Half widths of the Lorentzian wings that a strong line can get, Å.
 WING_WIDTHS = (0.5, 2.0, 6.0)
+# Terms of the area of a wing: constant, with t, and with the coordinate of log g.
+WING_TERMS = 3
 # Errors of the flux in the cores of strong lines, which form where models are worst: Gaussians of
 # this standard deviation at these distances from the centre, Å, and how far they reach.
 CORE_WIDTH, _CORE_REACH = 0.3, 2.0
@@ -158,7 +160,7 @@ class LineCorrections:
             zero,
             groups.feature,
             groups.feature_center,
-            np.zeros((len(groups.feature_center), len(WING_WIDTHS), 3)),
+            np.zeros((len(groups.feature_center), len(WING_WIDTHS), WING_TERMS)),
             np.zeros((0, 3)),
             lines._rendering(),
         )

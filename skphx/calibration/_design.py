@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skphx.calibration._corrections import CORE_OFFSETS
+from skphx.calibration._corrections import CORE_OFFSETS, WING_TERMS, WING_WIDTHS
 
 # Prior standard deviations before anything is learnt: ln strength, ln width and slope of a
 # line, of a strong line; the same for all lines of a group; and wings.
@@ -41,7 +41,7 @@ class Design:
     def __init__(self, groups, own, with_slopes, n_added=0):
         self.with_slopes = with_slopes
         n_groups, self.n_strengths = len(groups.names), len(own.strength)
-        n_wings = 3 * len(groups.feature_center)
+        n_wings = len(WING_WIDTHS) * len(groups.feature_center)
         # Strengths, then widths, as in the equations.
         self.kind = groups.number[own.both]
         self.kind[self.n_strengths :] += n_groups
@@ -69,10 +69,10 @@ class Design:
         add("group width", np.zeros(n_groups, int), np.full(n_groups, GROUP_WIDTH))
         # Wings of one species share prior widths, for each of the terms.
         species = np.unique(groups.feature_names, return_inverse=True)[1]
-        of_wing = np.repeat(species, 3)
+        of_wing = np.repeat(species, len(WING_WIDTHS))
         self.species_of_cores = np.repeat(species, len(CORE_OFFSETS))
-        terms = np.arange(3)[:, None] * (len(species) + 1)
-        add("wings", (terms + of_wing).ravel().astype(int), np.full(3 * n_wings, WING))
+        terms = np.arange(WING_TERMS)[:, None] * (len(species) + 1)
+        add("wings", (terms + of_wing).ravel().astype(int), np.full(WING_TERMS * n_wings, WING))
         add("added", np.zeros(n_added, int), np.full(n_added, ADDED))
         self.label = np.unique(np.concatenate(labels), return_inverse=True)[1]
         self.start_variance = np.concatenate(widths) ** 2

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
+from skphx.calibration._corrections import WING_WIDTHS
 from skphx.calibration._covariance import StarCovariance
 
 # Standard deviations of the errors of the models before anything is learnt: of a line, of a
@@ -290,7 +291,8 @@ class Learning:
     def _updated(self, quadratic, trace):
         """Move variances towards those that explain what is left, by their kinds of line."""
         n_wings = len(self.variances.wings)
-        by_width = np.tile(np.arange(3), n_wings // 3)
+        n_widths = len(WING_WIDTHS)
+        by_width = np.tile(np.arange(n_widths), n_wings // n_widths)
 
         def factor(found, expected, label):
             found = np.bincount(label, found) + _PSEUDO

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from skphx._domain import SPEED_OF_LIGHT
+from skphx.calibration._corrections import WING_WIDTHS
 from skphx.calibration._operator import line_columns, observing_operator
 from skphx.inference._emulation import emulate
 from skphx.inference._gauss_newton import gauss_newton
@@ -270,7 +271,7 @@ class ReferenceStar:
             for by_width, numbers in ((False, own.strength), (True, own.width))
         ]
         areas = corrections.feature_areas(before[None])[0]
-        shapes = corrections.wing_shapes(wavelength) * np.repeat(areas, 3)[:, None]
+        shapes = corrections.wing_shapes(wavelength) * np.repeat(areas, len(WING_WIDTHS))[:, None]
         common = group_depths(wavelength, lines, groups, corrections.rendering)
         n_free = len(likelihood.free)
         derivatives = self.emulator._flux_jacobian(self.stellar_point)
