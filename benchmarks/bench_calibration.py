@@ -138,13 +138,12 @@ def cells(difference, scaled=None):
     return f"{text} | {inside}"
 
 
-def off_grid_stars(bench, random, emulator=None):
-    """Return 8 reference stars and 20 others, of spectra between the nodes."""
-    test = bench.grid("atlas9_rvs_offgrid")
-    chosen = random.permutation(len(test.parameters))[:28]
-    truth = test.parameters[chosen]
-    spectra = test.spectra[chosen] if emulator is None else emulator.predict(truth)
-    stars = observe(test.wavelength, spectra, random)
+def references_and_others(grid, rows, random, emulator=None):
+    """Return 8 reference stars and 20 others, of some spectra of a grid or from an emulator."""
+    chosen = random.permutation(rows)[:28]
+    truth = grid.parameters[chosen]
+    spectra = grid.spectra[chosen] if emulator is None else emulator.predict(truth)
+    stars = observe(grid.wavelength, spectra, random)
     return (stars[:8], truth[:8]), (stars[8:], truth[8:])
 
 
@@ -153,10 +152,7 @@ def null(bench):
     emulator = bench.emulator()
     random, grid = np.random.default_rng(0), bench.grid("atlas9_rvs_grid")
     cool = np.flatnonzero(grid.parameters[:, 0] <= HOTTEST)
-    chosen = random.permutation(cool)[:28]
-    truth = grid.parameters[chosen]
-    seen = observe(grid.wavelength, grid.spectra[chosen], random)
-    references, others = (seen[:8], truth[:8]), (seen[8:], truth[8:])
+    references, others = references_and_others(grid, cool, random)
     calibrator = bench.calibrator(emulator, SPECTROGRAPH).fit(*references)
     table = calibrator.corrections_.to_pandas()
     pulls = calibrator.corrections_.pulls
@@ -193,7 +189,8 @@ def planted(bench):
     wide = strongest_lines(at_stars)[:, 3] > np.log(0.3)
     width[(groups.species == "Ca II") & wide] = np.log(1.4)
     wrong = CalibratedEmulator._of_fitted(emulator, replace(none, strength=strength, width=width))
-    references, others = off_grid_stars(bench, random, wrong)
+    every = np.arange(len(test.parameters))
+    references, others = references_and_others(test, every, random, wrong)
     calibrator = bench.calibrator(emulator, SPECTROGRAPH).fit(*references)
     table = calibrator.corrections_.to_pandas()
     deep = chosen[table["depth"].to_numpy()[chosen] > 0.05]
@@ -252,7 +249,7 @@ def sme(bench):
 
 
 def real_spectra(folder):
-    """Return the spectra of `STARS`, in their order."""
+    """Return the spectra of `STARS`, in their order, each a list of segments."""
 
     def load(name):
         with np.load(folder / "stars" / f"{name}.npz") as file:
@@ -267,7 +264,7 @@ def real_spectra(folder):
         [load(f"WASP14-{night}_TRES_order{order}") for order in (48, 49)]
         for night in ("2009-06-14", "2010-04-24")
     ]
-    return [sun, *wasp, load("gaia_rvs_Kepler-93"), load("gaia_rvs_KOI-001")]
+    return [[sun], *wasp, [load("gaia_rvs_Kepler-93")], [load("gaia_rvs_KOI-001")]]
 
 
 def stars(bench, name="atlas9_rvs_grid", more=(), priors=None):
@@ -280,7 +277,7 @@ def stars(bench, name="atlas9_rvs_grid", more=(), priors=None):
     print("| star | emulator | Teff/K | log g | [Fe/H] | chi²/n | flags |\n|" + " --- |" * 7)
     before = bench.infer(
         emulator,
-        [[one] if isinstance(one, dict) else one for one in spectra],
+        spectra,
         TELESCOPES,
         priors=priors,
     )
@@ -292,7 +289,7 @@ def stars(bench, name="atlas9_rvs_grid", more=(), priors=None):
         ("calibrated, Ca II masked", replace(TELESCOPES, line_mask=mask)),
     ):
         results = bench.calibrator(emulator, model).infer_left_out(
-            [[one] if isinstance(one, dict) else one for one in spectra],
+            spectra,
             truth,
             errors,
             groups=GROUPS,

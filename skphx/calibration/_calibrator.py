@@ -229,9 +229,13 @@ class LineCalibrator(BaseEstimator):
             for star in sample.stars:
                 star.fit(current)
             if found is None:
-                own = self._own_lines(sample.stars, corrections, line_groups)
+                own, equations = self._own_lines(sample.stars, corrections, line_groups)
+            else:
+                equations = [
+                    star.equations(corrections, line_groups, own) for star in sample.stars
+                ]
             is_last = iteration == self.n_iterations - 1
-            found = self._best(sample, corrections, line_groups, own, found, is_last)
+            found = self._best(sample, equations, corrections, line_groups, own, found, is_last)
             corrections = self._damped(sample, emulator, corrections, line_groups, own, found)
             if iteration == 0 and self.add_lines and not is_last:
                 missing = find_missing_lines(
@@ -249,9 +253,8 @@ class LineCalibrator(BaseEstimator):
         self._keep(sample, corrections, line_groups, own, found, emulator, names, strongest)
         return self
 
-    def _best(self, sample, corrections, line_groups, own, before, is_last):
+    def _best(self, sample, equations, corrections, line_groups, own, before, is_last):
         """Solve for the corrections, with slopes or without."""
-        equations = [star.equations(corrections, line_groups, own) for star in sample.stars]
         n_stars = len(np.unique(sample.families))
         learns = is_last and n_stars >= _FEWEST_TO_LEAVE_OUT
         choices = [self.slopes != "auto" and bool(self.slopes)]
@@ -413,7 +416,7 @@ class LineCalibrator(BaseEstimator):
         return model
 
     def _own_lines(self, references, corrections, groups):
-        """Return the lines that have corrections of their own."""
+        """Return the lines that have corrections of their own, and the equations with them."""
         signal = np.max([star.strength_signal(corrections) for star in references], axis=0)
         active = np.flatnonzero(signal * _CHANGE > _LEAST_SIGNAL)
         if len(active) == 0:
@@ -425,12 +428,14 @@ class LineCalibrator(BaseEstimator):
             order = np.argsort(-signal[active], kind="stable")
             active = np.sort(active[order[: self.max_lines]])
         candidates, n_active = OwnLines(active, active), len(active)
-        signal = np.zeros(n_active)
-        for star in references:
-            equations = star.equations(corrections, groups, candidates)
-            by_width = equations.lines[n_active:] / equations.sigma
-            signal = np.maximum(signal, np.sqrt((by_width**2).sum(axis=1)))
-        return OwnLines(active, active[signal * _WIDTH_CHANGE > _LEAST_SIGNAL])
+        equations = [star.equations(corrections, groups, candidates) for star in references]
+        signal = np.max(
+            [np.linalg.norm(one.lines[n_active:] / one.sigma, axis=1) for one in equations], axis=0
+        )
+        has_width = signal * _WIDTH_CHANGE > _LEAST_SIGNAL
+        kept = np.concatenate([np.ones(n_active, dtype=bool), has_width])
+        equations = [replace(one, lines=one.lines[kept]) for one in equations]
+        return OwnLines(active, active[has_width]), equations
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """Learn corrections from the equations of all stars, with priors learnt by leaving stars out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -9,9 +9,10 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from skphx.calibration._corrections import WING_WIDTHS
 from skphx.calibration._covariance import StarCovariance
 
-# Standard deviations of the errors of the models before anything is learnt: of a line, of a
-# group, of wings; and amplitudes and lengths (km/s) of the error of the flux.
-_SCATTER, _GROUP_SCATTER, _WING_SCATTER, _CORE_SCATTER = 0.05, 0.05, 0.05, 0.1
+# Standard deviations of the errors of the models before anything is learnt, by the rows of
+# `Equations` and fields of `ModelVariances` that they belong to; and amplitudes and lengths (km/s)
+# of the error of the flux.
+_SCATTER = {"lines": 0.05, "groups": 0.05, "wings": 0.05, "cores": 0.1}
 KERNELS = ((0.002, 17.0), (0.002, 100.0), (0.002, 500.0))
 # Factors between which a variance moves in one step, and what counts as prior knowledge of it.
 _LEAST_FACTOR, _MOST_FACTOR, _PSEUDO = 0.2, 5.0, 2.0
@@ -47,22 +48,19 @@ class ModelVariances:
     @classmethod
     def start(cls, equations):
         """Return the variances before anything is learnt, for the equations of a star."""
-        return cls(
-            np.full(len(equations.lines), _SCATTER**2),
-            np.full(len(equations.groups), _GROUP_SCATTER**2),
-            np.full(len(equations.wings), _WING_SCATTER**2),
-            np.full(len(equations.cores), _CORE_SCATTER**2),
-            KERNELS,
-        )
+        parts = {
+            name: np.full(len(getattr(equations, name)), scatter**2)
+            for name, scatter in _SCATTER.items()
+        }
+        return cls(**parts, kernels=KERNELS)
 
     def scaled(self, factor):
         """Return all variances times a factor."""
+        parts = {name: getattr(self, name) * factor for name in _SCATTER}
+        root = np.sqrt(factor)
         return ModelVariances(
-            self.lines * factor,
-            self.groups * factor,
-            self.wings * factor,
-            self.cores * factor,
-            tuple((amplitude * np.sqrt(factor), length) for amplitude, length in self.kernels),
+            **parts,
+            kernels=tuple((amplitude * root, length) for amplitude, length in self.kernels),
         )
 
 
@@ -244,7 +242,8 @@ class Learning:
         n_families = len(np.unique(self.families))
         log_density = 0.0
         shifts, errors = [], []
-        quadratic, trace = _Sums(self), _Sums(self)
+        # Sums over stars for every variance.
+        quadratic, trace = (dict.fromkeys([*_SCATTER, "kernels"], 0.0) for _ in range(2))
         for number, (one, columns, target) in enumerate(
             zip(self.equations, self.columns, self.targets, strict=True)
         ):
@@ -262,24 +261,22 @@ class Learning:
             added = added[size > 1e-8 * size.max(initial=0.0)]
             covariance = self._covariances[number].widened(added)
             residual = target - values @ columns
-            local = np.concatenate([one.lines, one.groups, one.wings, one.cores])
-            if not with_variances:
-                local = local[:0]
-            rows = covariance.prepare(np.concatenate([residual[None], one.stellar, local]))
+            local = [getattr(one, name) for name in _SCATTER] if with_variances else []
+            rows = covariance.prepare(np.concatenate([residual[None], one.stellar, *local]))
             product = covariance.product(rows, covariance.part(rows, slice(1)))[:, 0]
             log_density -= 0.5 * (product[0] + covariance.log_determinant)
             n_stellar = 1 + len(one.stellar)
             if with_variances:
                 squares = covariance.squares(rows)
-                sizes = map(len, (one.lines, one.groups, one.wings, one.cores))
-                ends = np.cumsum([n_stellar, *sizes])
-                quadratic.add([product[a:b] ** 2 for a, b in pairwise(ends)])
-                trace.add([squares[a:b] for a, b in pairwise(ends)])
+                ends = np.cumsum([n_stellar, *map(len, local)])
+                for name, (start, stop) in zip(_SCATTER, pairwise(ends), strict=True):
+                    quadratic[name] += product[start:stop] ** 2
+                    trace[name] += squares[start:stop]
                 found, expected = covariance.kernel_terms(
                     residual, one, [length for _, length in self.variances.kernels]
                 )
-                quadratic.kernels += found
-                trace.kernels += expected
+                quadratic["kernels"] += found
+                trace["kernels"] += expected
             stellar = covariance.part(rows, slice(1, n_stellar))
             curvature = covariance.product(stellar, stellar)
             inverse = np.linalg.pinv(curvature, hermitian=True)
@@ -290,61 +287,29 @@ class Learning:
 
     def _updated(self, quadratic, trace):
         """Move variances towards those that explain what is left, by their kinds of line."""
-        n_wings = len(self.variances.wings)
-        n_widths = len(WING_WIDTHS)
-        by_width = np.tile(np.arange(n_widths), n_wings // n_widths)
-
-        def factor(found, expected, label):
-            found = np.bincount(label, found) + _PSEUDO
-            expected = np.bincount(label, expected) + _PSEUDO
-            return np.clip(found / expected, _LEAST_FACTOR, _MOST_FACTOR)[label]
-
-        old = self.variances
-        lines, groups, wings, cores = (
-            old_part * factor(found, expected, label) if len(old_part) else old_part
-            for old_part, found, expected, label in (
-                (old.lines, quadratic.lines, trace.lines, self.design.kind),
-                (old.groups, quadratic.groups, trace.groups, np.arange(len(old.groups))),
-                (old.wings, quadratic.wings, trace.wings, by_width),
-                (old.cores, quadratic.cores, trace.cores, self.design.species_of_cores),
-            )
-        )
+        old, n_widths = self.variances, len(WING_WIDTHS)
+        labels = {
+            "lines": self.design.kind,
+            "groups": np.arange(len(old.groups)),
+            "wings": np.tile(np.arange(n_widths), len(old.wings) // n_widths),
+            "cores": self.design.species_of_cores,
+        }
+        parts = {}
+        for name, label in labels.items():
+            found = np.bincount(label, quadratic[name]) + _PSEUDO
+            expected = np.bincount(label, trace[name]) + _PSEUDO
+            factor = np.clip(found / expected, _LEAST_FACTOR, _MOST_FACTOR)[label]
+            parts[name] = np.minimum(getattr(old, name) * factor, _LARGEST_VARIANCE)
         kernels = tuple(
             (
                 float(amplitude * np.sqrt(np.clip((found + 0.3) / (expected + 0.3), 0.1, 10.0))),
                 length,
             )
             for (amplitude, length), found, expected in zip(
-                old.kernels, quadratic.kernels, trace.kernels, strict=True
+                old.kernels, quadratic["kernels"], trace["kernels"], strict=True
             )
         )
-        return replace(
-            old,
-            lines=np.minimum(lines, _LARGEST_VARIANCE),
-            groups=np.minimum(groups, _LARGEST_VARIANCE),
-            wings=np.minimum(wings, _LARGEST_VARIANCE),
-            cores=np.minimum(cores, _LARGEST_VARIANCE),
-            kernels=kernels,
-        )
-
-
-class _Sums:
-    """Sums over stars for every variance."""
-
-    def __init__(self, learning):
-        variances = learning.variances
-        self.lines = np.zeros_like(variances.lines)
-        self.groups = np.zeros_like(variances.groups)
-        self.wings = np.zeros_like(variances.wings)
-        self.cores = np.zeros_like(variances.cores)
-        self.kernels = np.zeros(len(variances.kernels))
-
-    def add(self, parts):
-        """Add the terms of one star."""
-        self.lines += parts[0]
-        self.groups += parts[1]
-        self.wings += parts[2]
-        self.cores += parts[3]
+        return ModelVariances(**parts, kernels=kernels)
 
 
 @dataclass(eq=False)
