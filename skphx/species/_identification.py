@@ -1,41 +1,16 @@
-"""Identify fitted lines with the transitions of a line list.
+"""identify_lines: the most likely transition of each fitted line."""
 
-A line fit gives the centre, strength and width of a line, but not the atom or molecule that
-absorbs. :func:`read_vald` reads a line list of the Vienna Atomic Line Database (VALD), and
-:func:`identify_lines` finds the most likely transition for each fitted line.
-
-========== ======= ==============================================================
-quantity   unit    what
-========== ======= ==============================================================
-wavelength Å       in the medium of the list
-excitation eV      energy of the lower level
-log gf     dex     statistical weight of the lower level times oscillator strength
-depth      1       at the centre of the line, in units of the continuum, for the
-                   star for which the list was extracted
-========== ======= ==============================================================
-"""
-
-import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skphx._domain import check_file, check_medium, plain_wavelength
-from skphx._paths import open_text
+from skphx._domain import check_medium, plain_wavelength
+from skphx.species._line_list import LineList
 
 if TYPE_CHECKING:
     import pandas
-
-__all__ = ["LineList", "identify_lines", "read_vald"]
-
-_ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
-_HEADER = re.compile(r"WL_(air|vac)\((A|nm)\)")
-_ROW = re.compile(r"^\s*'([^']+?)\s+(\d+)'\s*,(.*)$")
-_ATOM = re.compile(r"[A-Z][a-z]?")
-_EV_PER_INVERSE_CM = 1.239841984e-4
 
 # A fitted line is broad if its FWHM is above the first number times the median of all lines. It
 # can then only be hydrogen, or a transition of more than the second number in listed depth.
@@ -44,105 +19,6 @@ _BROAD, _LEAST_DEPTH_OF_BROAD, _DEPTH_OF_HYDROGEN = 3.0, 0.5, 0.7
 # Largest offset of a line in parts of its FWHM, of ordinary and of broad lines, and in Å. A broad
 # line may be one of several that make up the two wings of a strong one.
 _PART_OF_FWHM, _PART_OF_BROAD_FWHM, _LARGEST_OFFSET = 0.5, 1.0, 2.0
-
-# Columns of (wavelength, excitation, log gf, depth) among the numbers of a row, for the format and
-# the number of numbers. "Extract stellar" has a depth, "extract all" has none.
-_PLACES: dict[tuple[str, int], tuple[int, int, int, int | None]] = {
-    ("short", 9): (0, 1, 3, 8),
-    ("short", 7): (0, 1, 2, None),
-    ("long", 13): (0, 2, 1, 12),
-    ("long", 12): (0, 2, 1, None),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class LineList:
-    """Known transitions, sorted by wavelength.
-
-    Parameters
-    ----------
-    wavelength : ndarray of shape (n_transitions,)
-        Wavelength in `medium`, Å.
-    species : ndarray of str of shape (n_transitions,)
-        Species, such as ``"Fe I"`` or ``"TiO"``.
-    excitation : ndarray of shape (n_transitions,)
-        Energy of the lower level, eV.
-    log_gf : ndarray of shape (n_transitions,)
-        Logarithm of statistical weight times oscillator strength.
-    depth : ndarray of shape (n_transitions,)
-        Depth at the line centre, 0 to 1, for the star of the list; NaN if the list has none.
-    medium : {"air", "vacuum"}
-        Medium of the wavelengths.
-    """
-
-    wavelength: NDArray[np.float64]
-    species: NDArray[np.str_]
-    excitation: NDArray[np.float64]
-    log_gf: NDArray[np.float64]
-    depth: NDArray[np.float64]
-    medium: Literal["air", "vacuum"]
-
-    def __post_init__(self) -> None:
-        check_medium(self.medium, required=True)
-        object.__setattr__(self, "wavelength", plain_wavelength(self.wavelength))
-        order = np.argsort(self.wavelength, kind="stable")
-        for name in ("wavelength", "species", "excitation", "log_gf", "depth"):
-            column = np.asarray(getattr(self, name))
-            if column.shape != np.shape(self.wavelength) or column.ndim != 1:
-                raise ValueError(
-                    f"{name} must hold one value for each transition, shape "
-                    f"{np.shape(self.wavelength)}, got {column.shape}."
-                )
-            object.__setattr__(self, name, column[order])
-
-    def __len__(self) -> int:
-        """Return the number of transitions."""
-        return len(self.wavelength)
-
-    def __repr__(self) -> str:
-        """Return the number of transitions, the wavelength range and the medium as text."""
-        if not len(self):
-            return "LineList of no transitions"
-        return (
-            f"LineList of {len(self)} transitions, {self.wavelength[0]:.2f} to "
-            f"{self.wavelength[-1]:.2f} Å ({self.medium})"
-        )
-
-    def in_medium(self, medium: Literal["air", "vacuum"]) -> "LineList":
-        """Convert the wavelengths to air or to vacuum.
-
-        Parameters
-        ----------
-        medium : {"air", "vacuum"}
-            Medium of the result.
-
-        Returns
-        -------
-        LineList
-            The same transitions with wavelengths in `medium`.
-
-        Raises
-        ------
-        ValueError
-            If `medium` is neither "air" nor "vacuum".
-        """
-        check_medium(medium, required=True)
-        if medium == self.medium or not len(self):
-            return self
-        # Imported here, because lists in the right medium do not need it.
-        from skphx.observing import air_to_vacuum, vacuum_to_air
-
-        convert = vacuum_to_air if medium == "air" else air_to_vacuum
-        # The conversion needs strictly increasing wavelengths; transitions may have the same one.
-        distinct, inverse = np.unique(self.wavelength, return_inverse=True)
-        return LineList(
-            convert(distinct)[inverse],
-            self.species,
-            self.excitation,
-            self.log_gf,
-            self.depth,
-            medium,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,93 +67,6 @@ class LineIdentification:
 
         names = ("center", "transition", "species", "offset", "n_candidates", "share")
         return pandas.DataFrame({name: getattr(self, name) for name in names})
-
-
-def read_vald(path: str | os.PathLike[str]) -> LineList:
-    """Read a line list of VALD.
-
-    Parameters
-    ----------
-    path : path
-        File of "extract stellar", "extract all" or "extract element", in the short or the long
-        format, plain or compressed with gzip, bzip2 or xz.
-
-    Returns
-    -------
-    LineList
-        The transitions. Only "extract stellar" gives depths.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If the file has no VALD header, is compressed and damaged, or a row has the wrong number
-        of columns.
-
-    Notes
-    -----
-    The header says whether the wavelengths are in air or in vacuum. As usual, wavelengths of VALD
-    below 2000 Å are always in vacuum.
-
-    References
-    ----------
-    Ryabchikova, T. et al. (2015), Physica Scripta 90, 054005.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> from skphx.species import read_vald
-    >>> text = '''8497.0, 8499.0, 1, 9, 1.0 Wavelength region, lines selected, processed, Vmicro
-    ...                                                  Lande  Damping parameters  Central
-    ... Spec Ion  WL_air(A)  Excit(eV) Vmic log gf*  Rad.  Stark  Waals  factor  depth  Reference
-    ... 'Ca 2',   8498.0230, 1.6924, 1.0, -1.416, 8.210,-5.700,-7.676, 1.070, 0.750, 'a paper'
-    ... '''
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "vald.txt")
-    ...     with open(path, "w") as file:
-    ...         _ = file.write(text)
-    ...     line_list = read_vald(path)
-    >>> line_list, line_list.species
-    (LineList of 1 transitions, 8498.02 to 8498.02 Å (air), array(['Ca II'], dtype='<U5'))
-    """
-    path = check_file(path)
-    kind: str | None = None
-    medium: Literal["air", "vacuum"]
-    rows = []
-    with open_text(path, name=path.name, errors="replace") as file:
-        for number, text in enumerate(file, start=1):
-            if kind is None:
-                header = _HEADER.search(text)
-                if header:
-                    medium = "air" if header[1] == "air" else "vacuum"
-                    wavelength_unit = 10.0 if header[2] == "nm" else 1.0
-                    energy_unit = 1.0 if "(eV)" in text else _EV_PER_INVERSE_CM
-                    kind = "long" if "E_up" in text else "short"
-                continue
-            row = _ROW.match(text)
-            if row is None:
-                # Level names and references of the long format also start with a quote, but do
-                # not end in an ionisation stage and a comma.
-                continue
-            name = _species_name(row[1], int(row[2]))
-            rows.append((name, *_numbers(row[3], kind, path, number)))
-    if kind is None:
-        raise ValueError(
-            f"{path} is not a VALD line list: it has no header line with WL_air(A), WL_vac(A) or "
-            f"the same in nm; keep the header of the file, and request wavelengths from VALD, not "
-            f"wavenumbers."
-        )
-    columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.empty(0)] * 5
-    species, wavelength, excitation, log_gf, depth = columns
-    return LineList(
-        wavelength * wavelength_unit,
-        species.astype(str),
-        excitation * energy_unit,
-        log_gf,
-        depth,
-        medium,
-    )
 
 
 def identify_lines(
@@ -462,29 +251,3 @@ def _candidates(line_list, depth, center, reach, width, min_depth):
     distance = abs(line_list.wavelength[candidates] - center)
     weight = depth[candidates] * np.exp(-0.5 * (2.0 * distance / width) ** 2)
     return candidates, distance, weight
-
-
-def _species_name(name, stage):
-    """``Fe II`` for ``Fe 2`` of VALD; the name of a neutral molecule is its formula."""
-    if _ATOM.fullmatch(name):
-        return f"{name} {_ROMAN[stage] if stage < len(_ROMAN) else stage}"
-    return name if stage == 1 else f"{name} {'+' * (stage - 1)}"
-
-
-def _numbers(text, kind, path, line_number):
-    """Wavelength, excitation, log gf and depth in a row, in the units of the file."""
-    fields = text.split("'")[0].split(",")
-    try:
-        numbers = [float(field) for field in fields if field.strip()]
-        wavelength, excitation, log_gf, depth = _PLACES[kind, len(numbers)]
-    except (ValueError, KeyError):
-        raise ValueError(
-            f"{path}, line {line_number}: expected the numbers of VALD's {kind} format, 7 or 9 "
-            f"(short), 12 or 13 (long), got {text.strip()[:60]!r}; do not edit the rows of VALD."
-        ) from None
-    return (
-        numbers[wavelength],
-        numbers[excitation],
-        numbers[log_gf],
-        np.nan if depth is None else numbers[depth],
-    )
