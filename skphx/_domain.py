@@ -60,6 +60,9 @@ KINEMATIC_UNITS = {
     "resolution": "",
 }
 
+#: End of the names of abundances [X/Fe] as parameters, such as "ca_fe".
+ABUNDANCE_SUFFIX = "_fe"
+
 #: The four numbers of a line: centre (Å), ln of the integrated optical depth (Å), ln of the
 #: Gaussian standard deviation and of the Lorentzian half width at half maximum (Å).
 LINE_PARAMETERS = ("center", "log_area", "log_sigma", "log_gamma")
@@ -67,6 +70,13 @@ LINE_PARAMETERS = ("center", "log_area", "log_sigma", "log_gamma")
 # First and second radiation constant in cgs: 2 π h c² in erg cm² s⁻¹ and h c / k in cm K.
 _C1 = 2.0 * np.pi * constants.h * 1e7 * (constants.c * 1e2) ** 2
 _C2 = constants.h * constants.c / constants.k * 1e2
+
+
+def unit_of_parameter(name: str) -> str | None:
+    """Return the unit of a parameter in the notation of astropy, or None if it is unknown."""
+    if name.endswith(ABUNDANCE_SUFFIX):
+        return "dex"
+    return {**PARAMETER_UNITS, **KINEMATIC_UNITS}.get(name)
 
 
 def check_medium(medium: Any, *, name: str = "medium", required: bool = False) -> None:

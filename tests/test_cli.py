@@ -15,16 +15,24 @@ import skops.io
 import torch
 from astropy.io import fits
 from astropy.table import Table
+from named_star_grids import LINE_LIST, flux_emulator, spectra
 from phoenix_server import serve, write_library
 from sklearn.preprocessing import StandardScaler
 
-from skphx import FluxEmulator, PercentileNormalizer, load_model, save_model
+from skphx import (
+    FluxEmulator,
+    PercentileNormalizer,
+    StellarParameterEstimator,
+    load_model,
+    save_model,
+)
 from skphx.cli import main
 from skphx.cli._parser import in_options
 from skphx.datasets import load_npz_grid, make_stellar_grid, save_npz_grid
 from skphx.inference import ObservationModel
 from skphx.lines import LineArchive
 from skphx.paper import read_state_dicts, save_state_dicts
+from skphx.species import name_lines
 
 pytestmark = pytest.mark.slow
 
@@ -515,6 +523,26 @@ def test_errors_are_one_clear_line(work, tmp_path, monkeypatch, capsys, words, m
     assert f"skphx {words[0]}: error: " in shown
     assert "Traceback" not in shown
     assert len(shown.splitlines()) == 1
+
+
+def test_abundances_of_a_model_with_names(tmp_path, capsys):
+    named = name_lines(flux_emulator(), LINE_LIST)
+    model, star, output = (tmp_path / name for name in ("m.skops", "star.csv", "o.json"))
+    save_model(model, StellarParameterEstimator.from_emulator(named, random_state=0))
+    wavelength, (flux,) = named.wavelength_, spectra([[5400.0, 4.2, -0.2]], {"Ca": 0.2})
+    flux = flux + np.random.default_rng(0).normal(0.0, 0.005, len(flux))
+    columns = np.column_stack([wavelength, flux, np.full(len(flux), 0.005)])
+    np.savetxt(star, columns, delimiter=",", header="wavelength,flux,sigma", comments="")
+    command = ("infer", model, star, "--medium", "air", "--wavelength-unit", "Angstrom")
+    wanted = ("--abundances", "Ca,Ba", "--bounds", "ca_fe=-0.4:0.4", "--output", output)
+    assert run(*command, *wanted) == 0
+    assert "undetermined (ba_fe)" in capsys.readouterr().out
+    (found,) = json.loads(output.read_text())["stars"]
+    assert abs(found["ca_fe"] - 0.2) < 3.0 * found["ca_fe_error"]
+    assert found["ba_fe"] is None
+    assert found["ba_fe_error"] is None
+    assert run(*command, "--abundances", "Ca", "--bounds", "si_fe=-0.4:0.4") == 1
+    assert "--bounds si_fe" in capsys.readouterr().err
 
 
 def test_a_model_that_infers_nothing(tmp_path, capsys):

@@ -27,6 +27,7 @@ from skphx.inspection import (
     RenderTimeDisplay,
     ResidualDisplay,
     SensitivityDisplay,
+    SpeciesDisplay,
 )
 from skphx.inspection._axes import spread
 from skphx.inspection._posterior import _levels_that_enclose
@@ -100,6 +101,14 @@ def displays(emulator, grid, held_out):
         "posterior": PosteriorDisplay.from_gaussian(STAR, np.diag([100.0, 0.01, 0.01]), NAMES),
         "residual": ResidualDisplay.from_estimator(emulator.cloner_, grid.normalised),
         "sensitivity": SensitivityDisplay.from_estimator(emulator, STAR),
+        "species": SpeciesDisplay(
+            grid.wavelength,
+            np.full(len(grid.wavelength), 0.72),
+            {
+                "Fe I": np.full(len(grid.wavelength), 0.8),
+                "others": np.full(len(grid.wavelength), 0.9),
+            },
+        ),
         "table": LineTableDisplay.from_estimator(emulator, STAR),
         "time": RenderTimeDisplay([1, 2], [0.1, 0.1], [0.1, 0.2]),
     }
@@ -118,6 +127,7 @@ KINDS = [
     "posterior",
     "residual",
     "sensitivity",
+    "species",
     "table",
     "time",
 ]

@@ -23,8 +23,8 @@ KNOWN = [
 ]
 
 
-def vald_text(layout="short", depths=True, medium="air", unit="A", energy="eV"):
-    """The known lines as VALD sends them."""
+def vald_text(layout="short", depths=True, medium="air", unit="A", energy="eV", damping=None):
+    """The known lines as VALD sends them; `damping` is radiative and van der Waals of each."""
     per_unit = {"A": 1.0, "nm": 0.1}[unit]
     per_ev = {"eV": 1.0, "cm-1": 8065.543937}[energy]
     count = f" 8450.0, 8710.0, {len(KNOWN)}, 5000, 1.0 Wavelength region, lines selected, Vmicro\n"
@@ -43,17 +43,19 @@ def vald_text(layout="short", depths=True, medium="air", unit="A", energy="eV"):
             f"Elm Ion   WL_{medium}({unit})  log gf* E_low({energy}) J lo E_up({energy}) J up  "
         )
         text += f"lower  upper  mean  Rad.  Stark  Waals{depth}\n"
-    for element, stage, wavelength, excitation, log_gf, line_depth in KNOWN:
+    constants = [(8.21, -7.676)] * len(KNOWN) if damping is None else damping
+    for known, (radiative, waals) in zip(KNOWN, constants, strict=True):
+        element, stage, wavelength, excitation, log_gf, line_depth = known
         place, energy_there = wavelength * per_unit, excitation * per_ev
-        damping = "8.210,-5.700,-7.676,"
+        widths = f"{radiative:.3f},-5.700,{waals:.3f},"
         end = f" {line_depth:.3f}," if depths else ""
         if layout == "short":
             vmic = " 1.0," if depths else ""
             text += f"'{element} {stage}', {place:.5f}, {energy_there:.4f},{vmic} {log_gf:.3f}, "
-            text += f"{damping} 1.070,{end} '   1 wl:K07   1 gf:K07'\n"
+            text += f"{widths} 1.070,{end} '   1 wl:K07   1 gf:K07'\n"
         else:
             text += f"'{element} {stage}', {place:.5f}, {log_gf:.3f}, {energy_there:.4f}, 1.5, "
-            text += f"{energy_there + per_ev:.4f}, 2.5, 0.8, 1.2, 1.070, {damping}{end}\n"
+            text += f"{energy_there + per_ev:.4f}, 2.5, 0.8, 1.2, 1.070, {widths}{end}\n"
             text += "'  LS       3p6.3d 2D'\n'  LS       3p6.4p 2P*'\n"
             text += "'T          1 wl:K07   1 gf:K07, 2'\n"
     return text + "* oscillator strengths were scaled\n References:\n  1. K07: 'Fe 1' and others\n"
@@ -83,6 +85,24 @@ class TestRead:
             assert np.isnan(line_list.depth).all()
         names = ["Fe I", "Ca II", "Ti I", "Fe I", "Ca II", "Si I", "Ca II", "Fe I", "TiO"]
         assert line_list.species.tolist() == names
+
+    @pytest.mark.parametrize("layout", ["short", "long"])
+    @pytest.mark.parametrize("depths", [True, False])
+    def test_damping_constants(self, tmp_path, layout, depths):
+        """0 is unknown, and values above 1 are a cross-section with its exponent."""
+        constants = [(8.0 + 0.1 * row, -7.5 - 0.01 * row) for row in range(len(KNOWN) - 2)]
+        constants += [(0.0, 278.255), (8.3, 0.0)]
+        path = write(tmp_path, layout=layout, depths=depths, damping=constants)
+        line_list = read_vald(path)
+        order = np.argsort([line[2] for line in KNOWN])
+        radiative, waals = np.array(constants)[order].T
+        radiative[radiative == 0], waals[waals == 0] = np.nan, np.nan
+        np.testing.assert_allclose(line_list.radiative, radiative)
+        np.testing.assert_allclose(line_list.waals, waals)
+        assert np.isnan(line_list.radiative).sum() == np.isnan(line_list.waals).sum() == 1
+        vacuum = line_list.in_medium("vacuum")
+        np.testing.assert_array_equal(vacuum.waals, line_list.waals)
+        np.testing.assert_array_equal(vacuum.radiative, line_list.radiative)
 
     def test_vacuum_and_compression(self, tmp_path):
         path = tmp_path / "list.gz"
@@ -174,6 +194,22 @@ class TestIdentify:
             identify_lines(
                 **{"center": [8498.0], "line_list": line_list, "medium": "air"} | arguments
             )
+
+    def test_lists_need_no_damping_constants(self):
+        columns = (np.array([8502.0, 8501.0]), np.array(["Fe I", "Ti I"]), *np.zeros((3, 2)))
+        bare = LineList(*columns, "air")
+        assert np.isnan(bare.radiative).all()
+        assert np.isnan(bare.waals).all()
+        known = LineList(*columns, "air", waals=np.array([-7.5, 300.2]))
+        assert known.species.tolist() == ["Ti I", "Fe I"]
+        assert known.waals.tolist() == [300.2, -7.5]
+        assert np.isnan(known.radiative).all()
+
+    @pytest.mark.parametrize("name", ["radiative", "waals"])
+    def test_damping_constants_must_agree(self, name):
+        columns = (np.array([8501.0, 8502.0]), np.array(["Fe I", "Ti I"]), *np.zeros((3, 2)))
+        with pytest.raises(ValueError, match=rf"{name} must hold one value for each.*\(2,\), got"):
+            LineList(*columns, "air", **{name: np.zeros(3)})
 
     def test_columns_must_agree(self):
         with pytest.raises(ValueError, match="depth must hold one value for each transition"):

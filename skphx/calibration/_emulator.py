@@ -1,18 +1,16 @@
 """CalibratedEmulator: an emulator whose lines are corrected by what stars taught."""
 
-import copy
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted
 
 from skphx.calibration._corrections import LineCorrections
-from skphx.flux._base import SpectralEmulator
+from skphx.flux._wrapped import WrappedEmulator
 
 
-class CalibratedEmulator(SpectralEmulator):
+class CalibratedEmulator(WrappedEmulator):
     """Emulate spectra whose lines are corrected by what stars taught.
 
     The flux is that of an emulator times the corrected over the uncorrected transmission of its
@@ -102,71 +100,12 @@ class CalibratedEmulator(SpectralEmulator):
 
     def _take(self, emulator):
         """Use a fitted emulator."""
-        check_is_fitted(emulator)
-        self.emulator_ = emulator
+        super()._take(emulator)
         self.corrections_ = self.corrections
         self.model_error_ = self.model_error
-        for name in (
-            "grid_",
-            "error_",
-            "node_continua_",
-            "wavelength_",
-            "resolution_",
-            "n_features_in_",
-            "n_pixels_fit_",
-            "selected_pixels_",
-            "interpolation_",
-        ):
-            setattr(self, name, getattr(emulator, name))
-        if hasattr(emulator, "feature_names_in_"):
-            self.feature_names_in_ = emulator.feature_names_in_
 
-    # Settings of the emulator that its base class and inference read.
-    @property
-    def medium(self) -> str | None:
-        """Medium of the wavelengths, that of the emulator."""
-        return self.emulator.medium
-
-    @property
-    def parameter_names(self) -> Any:
-        """Names of the parameters, those of the emulator."""
-        return self.emulator.parameter_names
-
-    @property
-    def extrapolate(self) -> str:
-        """What `predict` does outside the nodes, as set in the emulator."""
-        return self.emulator.extrapolate
-
-    @property
-    def interpolation(self) -> str:
-        """Kind of interpolation, as set in the emulator."""
-        return self.emulator.interpolation
-
-    def select(self, *, wavelength: ArrayLike) -> Self:
-        """Cut the emulator to part of the wavelengths, or move it to other pixels.
-
-        Parameters
-        ----------
-        wavelength : tuple (start, stop) or array-like of shape (n_new,)
-            Range to keep, Å; or new pixel centres within the old range, Å.
-
-        Returns
-        -------
-        CalibratedEmulator
-            A fitted emulator; this one is not changed.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` was not called.
-        ValueError
-            If no pixel is within the range, or a new pixel is outside the old range.
-        """
-        check_is_fitted(self)
-        new = copy.copy(self)
-        new._take(self.emulator_.select(wavelength=wavelength))
-        new.corrections_ = self.corrections_.selected(new.wavelength_)
-        return new
+    def _select_own(self):
+        self.corrections_ = self.corrections_.selected(self.wavelength_)
 
     def _flux(self, points):
         return self.emulator_._flux(points) * self.corrections_.ratio(self.wavelength_, points)
@@ -176,5 +115,5 @@ class CalibratedEmulator(SpectralEmulator):
         ratio, log_slopes = self.corrections_.ratio_with_slopes(self.wavelength_, points)
         return (np.asarray(slopes) + flux * log_slopes) * ratio
 
-    def _fitted_normalizer(self):
-        return self.emulator_._fitted_normalizer()
+    def _lines(self, points):
+        return self.corrections_.lines_at(points)[1]

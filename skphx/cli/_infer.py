@@ -14,6 +14,7 @@ from skphx._persistence import load_model
 from skphx.cli._parser import add_command, axis_values, named_axis
 from skphx.cli._spectrum_options import add_spectrum_options, fitted_resolution, read_spectrum
 from skphx.inference._result import stack_results, text_of_stars
+from skphx.species._abundances import abundance_name
 
 _SUFFIXES = (".csv", ".ecsv", ".json")
 _DESCRIPTION = """\
@@ -65,6 +66,14 @@ def add_parsers(commands):
         help="range of the search; may be repeated for other parameters",
     )
     parser.add_argument(
+        "--abundances",
+        type=lambda text: tuple(one.strip() for one in text.split(",")),
+        default=(),
+        metavar="X,Y,...",
+        help="elements whose abundances [X/Fe] are fitted too, such as Ca,Ti; for models whose "
+        "lines have names (skphx.species.name_lines)",
+    )
+    parser.add_argument(
         "--output", metavar="FILE", help="also write a table: .csv, .ecsv (with units) or .json"
     )
     add_spectrum_options(parser)
@@ -85,7 +94,14 @@ def run(arguments: argparse.Namespace) -> None:
         "vsini": _number_or_range(arguments.vsini, "vsini"),
         "resolution": fitted_resolution(arguments),
         "continuum_degree": _degree(arguments.continuum_degree),
-        "bounds": _bounds(arguments.bounds, model.emulator_.grid_.parameter_names),
+        "abundances": arguments.abundances,
+        "bounds": _bounds(
+            arguments.bounds,
+            (
+                *model.emulator_.grid_.parameter_names,
+                *(abundance_name(element) for element in arguments.abundances),
+            ),
+        ),
     }
     files, n_files = [], len(arguments.spectra)
     results, failures = [], []
@@ -166,6 +182,11 @@ def _write(path, files, results, model):
     ]
     stream = io.StringIO()
     if path.suffix == ".json":
+        # JSON has no NaN, which an abundance that is not determined has.
+        rows = [
+            {name: None if value != value else value for name, value in row.items()}
+            for row in rows
+        ]
         json.dump({"model": str(as_path(model).absolute()), "stars": rows}, stream, indent=1)
     elif path.suffix == ".ecsv":
         table = stack_results(results).to_table()

@@ -201,6 +201,10 @@ class SpectralEmulator(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         tags.regressor_tags.poor_score = True
         return tags
 
+    def _lines(self, points):
+        """Return the fitted lines at points, (n_points, n_lines, 4), or None without lines."""
+        return None
+
     @property
     def flux_error_(self) -> NDArray[np.float64] | None:
         """Expected rms error of the flux half-way between nodes, shape (n_pixels,), or None."""

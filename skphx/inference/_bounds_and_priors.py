@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skphx._domain import KINEMATIC_PARAMETERS, KINEMATIC_UNITS, PARAMETER_UNITS
+from skphx._domain import KINEMATIC_PARAMETERS, unit_of_parameter
 from skphx._input_parameters import plain_parameters
 from skphx._plain import as_quantity, float_array, plain_numbers, refuse_masked, unit_of
 
+# Mean and standard deviation of [X/Fe] where nothing else is said, dex: about twice the scatter
+# among stars of the Galactic disc.
+ABUNDANCE_PRIOR = (0.0, 0.3)
 # What to do about masked bounds and priors.
 _ABSENT = "NaN stands for no value"
 # Bounds that exceed the grid by less than this part of its width do so by rounding.
@@ -133,6 +136,32 @@ def _column_of(name, width, parameter_names, argument):
     if not width > 0:
         raise ValueError(f"{argument}[{name!r}] must be positive, got {width}.")
     return list(parameter_names).index(name)
+
+
+def completed(pairs, own, grid):
+    """Complete arrays for the parameters of a grid by NaN for its abundances.
+
+    Parameters
+    ----------
+    pairs : array-like of shape (n_own, 2) or (n_spectra, n_own, 2), mapping or None
+        Bounds or priors.
+    own, grid : NodeGrid
+        The grid, and the same with abundances.
+
+    Returns
+    -------
+    ndarray, mapping or None
+        The same, or an array with NaN for each abundance.
+    """
+    n_more = grid.n_parameters - own.n_parameters
+    if pairs is None or isinstance(pairs, Mapping) or n_more == 0:
+        return pairs
+    array = float_array(plain_numbers(pairs, "bounds or priors", remedy=_ABSENT), "pairs")
+    if array.ndim < 2 or array.shape[-2] != own.n_parameters:
+        return pairs
+    padding = [(0, 0)] * (array.ndim - 2) + [(0, n_more), (0, 0)]
+    whole = np.pad(array, padding, constant_values=np.nan)
+    return whole.view(_BoxesAround) if isinstance(pairs, _BoxesAround) else whole
 
 
 def resolve_boxes(bounds, default, n_spectra, *, grid_bounds, parameter_names):
@@ -261,7 +290,7 @@ def _without_unit(values, name, argument):
 
     values = as_quantity(values, f"{argument}[{name!r}]")
 
-    expected = {**PARAMETER_UNITS, **KINEMATIC_UNITS}.get(name, "")
+    expected = unit_of_parameter(name) or ""
     # A standard deviation of log g is in dex alone.
     for unit in (expected, "dex") if expected.startswith("dex") else (expected,):
         try:
@@ -392,6 +421,35 @@ def resolve_observed_priors(priors, n_stars, parameter_names):
         return resolve_priors(priors, n_stars, names)
     resolved = np.full((n_stars, len(names), 2), np.nan)
     resolved[:, : len(parameter_names)] = resolve_priors(priors, n_stars, parameter_names)
+    return resolved
+
+
+def with_usual_abundances(resolved, given, n_stars, grid):
+    """Add the usual prior of abundances where the user gives none.
+
+    Parameters
+    ----------
+    resolved : ndarray of shape (n_stars, n_parameters + 4, 2) or None
+        From `resolve_observed_priors`.
+    given : mapping, array-like or None
+        Priors as the user gave them; abundances that a mapping names keep what it says.
+    n_stars : int
+        Number of stars.
+    grid : AbundanceGrid
+        The grid with abundances.
+
+    Returns
+    -------
+    ndarray of shape (n_stars, n_parameters + 4, 2)
+        Mean and standard deviation.
+    """
+    if resolved is None:
+        resolved = np.full((n_stars, grid.n_parameters + len(KINEMATIC_PARAMETERS), 2), np.nan)
+    named = given if isinstance(given, Mapping) else ()
+    for column in range(grid.n_base, grid.n_parameters):
+        if grid.parameter_names[column] not in named:
+            absent = np.isnan(resolved[:, column]).all(axis=1)
+            resolved[absent, column] = ABUNDANCE_PRIOR
     return resolved
 
 

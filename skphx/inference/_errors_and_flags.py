@@ -1,5 +1,7 @@
 """Results of minimised searches: covariance, flags and evidence."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from skphx._domain import KINEMATIC_PARAMETERS
@@ -21,6 +23,7 @@ from skphx.inference._misfit import (
     white_noise,
 )
 from skphx.inference._result import InferenceResult
+from skphx.species._abundances import ABUNDANCE_LIMITS, AbundanceGrid
 
 # If errors are unknown, a fit is also bad if it explains less than this part of the variance about
 # the continuum.
@@ -33,6 +36,8 @@ _AT_BOUND = 1e-6
 # A star is outside the grid if spectra beyond an edge explain more than this part of the misfit.
 # Of real stars inside a grid the largest part is 0.3, of those outside the least is 0.6.
 _BEYOND_EXPLAINS = 0.45
+# An abundance is not determined if the spectrum alone gives an error of this or more, dex.
+_UNDETERMINED = 0.3
 # Part of the good pixels within the model's wavelengths that may be left out without a flag.
 _MOST_UNCOVERED = 0.1
 
@@ -67,10 +72,13 @@ def make_results(likelihood, end, rows, boxes, scales, pixels, *, error, uncover
         One for each spectrum.
     factors : list of float
         Factors of the variances of the flux that their errors have.
+    undetermined : list of ndarray of shape (n_columns,), bool
+        Abundances that the spectrum does not determine, for `without_undetermined`.
     """
     columns = likelihood.columns
     results: list[InferenceResult] = []
     used: list[float] = []
+    masks: list[np.ndarray] = []
     for start in range(0, len(rows), likelihood.block):
         part = slice(start, start + likelihood.block)
         block, points = rows[part], end.points[part]
@@ -106,20 +114,29 @@ def make_results(likelihood, end, rows, boxes, scales, pixels, *, error, uncover
             continuum,
         )
         with_prior = curvature + likelihood.prior_curvature(points, block)
-        inverse_with_prior, degenerate = inverted(with_prior, widths, np.ones(len(block)))
+        undetermined = _undetermined(likelihood, points, block, boxes[block], factors)
+        inverse_with_prior, _ = inverted(with_prior, widths, np.ones(len(block)))
+        # Abundances that are not determined have a flag of their own.
+        others = np.where(_is_abundance(likelihood), 0.0, widths)
+        _, degenerate = inverted(with_prior, others, np.ones(len(block)))
         prior_chi2 = likelihood.prior_chi2(points, block)
         for place, row in enumerate(block):
             fit = fits[place]
+            unknown = undetermined[place]
+            unknown_names = np.array(likelihood.names)[unknown]
+            at_bound = tuple(name for name in fit.at_bound if name not in unknown_names)
             flags = {
-                "at_bound": bool(fit.at_bound),
+                "at_bound": bool(at_bound),
                 "bad_fit": fit.is_bad,
                 "featureless": fit.is_featureless,
                 "outside_grid": fit.is_outside_grid(jacobian[place], curvature[place]),
                 "not_converged": not end.converged[part][place],
                 "degenerate": degenerate[place],
+                "undetermined": unknown.any(),
                 "uncovered": uncovered[row] > _MOST_UNCOVERED,
             }
             covariance, emulator_part = fit.covariances(inverse[place], from_emulator[place])
+            masks.append(unknown)
             evidence = fit.log_evidence(
                 fit.chi2 + prior_chi2[place],
                 inverse_with_prior[place],
@@ -140,14 +157,41 @@ def make_results(likelihood, end, rows, boxes, scales, pixels, *, error, uncover
                     residual=[residual[where] for where in slices],
                     continuum=[continuum[place, where] for where in slices],
                     flags=tuple(flag for flag, is_set in flags.items() if is_set),
-                    at_bound=fit.at_bound,
+                    at_bound=at_bound,
                     n_evaluations=int(end.n_evaluations[part][place]),
                     n_shared_evaluations=n_shared,
                     sigma_known=fit.sigma_known,
                     log_evidence=evidence,
                 )
             )
-    return results, used
+    return results, used, masks
+
+
+def without_undetermined(result, undetermined):
+    """Return a result with NaN for the abundances that the spectrum does not determine.
+
+    Parameters
+    ----------
+    result : InferenceResult
+        Of one star.
+    undetermined : ndarray of shape (n_columns,), bool
+        Which parameters these are.
+
+    Returns
+    -------
+    InferenceResult
+        A copy, or the result itself if there is none.
+    """
+    if not undetermined.any():
+        return result
+    parameters = np.where(undetermined, np.nan, result.parameters)
+    either = undetermined | undetermined[:, None]
+    return replace(
+        result,
+        parameters=parameters,
+        covariance=np.where(either, np.nan, result.covariance),
+        emulator_covariance=np.where(either, np.nan, result.emulator_covariance),
+    )
 
 
 class _Fit:
@@ -379,6 +423,54 @@ class _Fit:
             if is_used:
                 evidence -= 0.5 * np.linalg.slogdet(gram / (2.0 * np.pi))[1]
         return float(evidence)
+
+
+def _is_abundance(likelihood):
+    """Return which free parameters are abundances of elements, (n_columns,), bool."""
+    grid = likelihood.emulator.grid_
+    n_base = grid.n_base if isinstance(grid, AbundanceGrid) else grid.n_parameters
+    return (likelihood.columns >= n_base) & (likelihood.columns < grid.n_parameters)
+
+
+def _undetermined(likelihood, points, rows, boxes, factors):
+    """Return which abundances the spectra alone determine to no better than 0.3 dex.
+
+    Bounds and priors of abundances do not count. Lines grow with the abundance, so that noise
+    that makes them stronger also makes the abundance look better determined. So this is decided
+    at scaled-solar abundances.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        The spectra.
+    points : ndarray of shape (n, n_parameters + 4)
+        Best points, with squares.
+    rows : ndarray of shape (n,), int
+        Numbers of the spectra.
+    boxes : ndarray of shape (n, n_parameters + 4, 2)
+        Search boxes, with squares.
+    factors : ndarray of shape (n,)
+        Factors of the variances of the flux.
+
+    Returns
+    -------
+    ndarray of shape (n, n_columns), bool
+        False for all that is no abundance.
+    """
+    widths = np.diff(boxes, axis=2)[:, likelihood.columns, 0]
+    is_free = widths > 0
+    found = np.zeros(widths.shape, dtype=bool)
+    own = np.flatnonzero(_is_abundance(likelihood))
+    if len(own) == 0:
+        return found
+    points = points.copy()
+    points[:, own] = np.clip(0.0, boxes[:, own, 0], boxes[:, own, 1])
+    _, _, jacobian = likelihood.derivatives(points, rows)
+    widths[:, own] = np.where(is_free[:, own], np.diff(ABUNDANCE_LIMITS), 0.0)
+    covariance, _ = inverted(curvature_of_chi2(likelihood, rows, jacobian), widths, factors)
+    variances = np.diagonal(covariance, axis1=1, axis2=2)[:, own]
+    found[:, own] = (variances >= _UNDETERMINED**2) & is_free[:, own]
+    return found
 
 
 def _continuum_chi2(likelihood, rows):

@@ -1,6 +1,6 @@
 """StellarParameterEstimator: infer stellar parameters with the help of an emulator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from numbers import Integral
 from typing import Any, Literal, Self, TypeAlias
@@ -21,10 +21,12 @@ from skphx._progress import fit_task
 from skphx._restore import restore_on_failure
 from skphx.flux._base import SpectralEmulator
 from skphx.inference._bounds_and_priors import (
+    completed,
     resolve_boxes,
     resolve_observed_priors,
     resolve_priors,
     warn_of_cut,
+    with_usual_abundances,
 )
 from skphx.inference._compiling import compile_emulator
 from skphx.inference._observation_model import ObservationModel, check_observation_model
@@ -37,6 +39,8 @@ from skphx.inference._star_list import StarsLike, list_stars
 from skphx.inference._starting_points import draw_templates
 from skphx.inference._surrogate import make_surrogate
 from skphx.observing._line_mask import LineMask
+from skphx.species._abundances import AbundanceGrid, symbols_of
+from skphx.species._named import NamedEmulator
 
 #: Search boxes, as an array or by parameter name.
 Bounds: TypeAlias = ArrayLike | Mapping[str, tuple[ArrayLike | None, ArrayLike | None]]
@@ -387,6 +391,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         priors: PriorsLike | None = None,
         n_samples: int = 0,
         model_error: bool | Literal["default"] = "default",
+        abundances: Sequence[str] = (),
     ) -> InferenceResult:
         """Infer parameters of observed stars on their own pixels, with errors and flags.
 
@@ -437,6 +442,13 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             Whether the errors of the model's lines, which a calibration measures, are part of
             the errors of the pixels. ``"default"``: where the emulator has them, as
             ``emulator_.model_error_``. False ignores them.
+        abundances : sequence of str
+            Elements whose abundances are fitted too, such as ``("Ca", "Ti")``, for an emulator
+            of :func:`skphx.species.name_lines`. [X/Fe] follow the stellar parameters in the
+            results, as ``ca_fe``, ``ti_fe``. They are between ±0.6 dex and have a Gaussian
+            prior of 0 ± 0.3 dex, unless `bounds` and `priors` by these names say otherwise;
+            ``priors={"ca_fe": (None, None)}`` is no prior. Arrays of `bounds` and `priors` are
+            for the parameters of the grid, or for these and the abundances.
 
         Returns
         -------
@@ -449,15 +461,17 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         NotFittedError
             If `fit` was not called.
         TypeError
-            If `observation_model` is not an ObservationModel, `line_mask` is not a LineMask, or
-            a star is of another type.
+            If `observation_model` is not an ObservationModel, `line_mask` is not a LineMask,
+            `abundances` is no sequence of strings, or a star is of another type.
         ValueError
             If a list of stars looks like the segments of one star: two of its spectra hardly
             overlap in wavelength, and none is a list. If a star has too few good pixels, the
             model does not cover them, only one medium is known, a setting is out of its range,
             both an `observation_model` and a keyword that it contains are given, or a species
             of `line_mask` has no line within the model's wavelengths. If `model_error` is True
-            and the emulator has none, or it is another value.
+            and the emulator has none, or it is another value. If `abundances` are given and the
+            lines of the emulator have no names, or an element is unknown, repeated, hydrogen,
+            helium, iron, or a parameter of the grid.
         ImportError
             If `n_samples` is above 0 and emcee is not installed.
 
@@ -521,28 +535,30 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             line_mask=line_mask,
         )
         star_list, star_names, several = list_stars(stars)
-        names = self.emulator_.grid_.parameter_names
+        emulator, surrogate = self._with_abundances(abundances)
+        grid = emulator.grid_
+        names = grid.parameter_names
         if len(star_list) == 0:
             return stack_results([], (*names, *used_model.free))
-        boxes = self._boxes(bounds, len(star_list))
+        boxes = self._boxes(bounds, len(star_list), grid)
         random = check_random_state(self.random_state)
-        templates = self._templates(boxes, random)
+        templates = self._templates(boxes, random, emulator)
         sampler = None
         if n_samples:
             sampler = PosteriorSampler(n_samples, random.randint(np.iinfo(np.int32).max))
         results = infer_outside_lines(
-            self.emulator_,
+            emulator,
             star_list,
             used_model,
             boxes,
-            resolve_observed_priors(priors, len(star_list), names),
+            self._observed_priors(priors, len(star_list), grid),
             templates,
             n_starts=self.n_starts,
             n_jobs=self.n_jobs,
             error=self.error_,
-            surrogate=self.surrogate_,
+            surrogate=surrogate,
             sampler=sampler,
-            model_error=self._model_error(model_error),
+            model_error=self._model_error(model_error, emulator),
             continuum_degree=self.continuum_degree,
         )
         results = [
@@ -599,7 +615,8 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         compressed to principal components. For each star, velocity, rotation and pixels are then
         computed from a few thousand samples. The compiled flux is normalised, also if the
         emulator has a normaliser. It has no errors of lines (`model_error_`), and `infer` of the
-        compiled estimator does not use them.
+        compiled estimator does not use them. If the lines have names, those of the compiled
+        emulator have, too.
 
         Parameters
         ----------
@@ -646,6 +663,12 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             n_tests=n_tests,
             random_state=random_state,
         )
+        inner = getattr(self.emulator_, "estimator", self.emulator_)  # of a FrozenEstimator
+        if isinstance(inner, NamedEmulator):
+            named = inner.renamed(compiled)
+            named.compile_rms_ = compiled.compile_rms_
+            named.compile_max_ = compiled.compile_max_
+            compiled = named
         self._warn_of_bounds(bounds)
         settings = {**self.get_params(deep=False), "emulator": FrozenEstimator(compiled)}
         survey = type(self)(**settings)
@@ -692,7 +715,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         if self.search == "gauss-newton":
             self.surrogate_ = make_surrogate(emulator)
 
-    def _model_error(self, model_error):
+    def _model_error(self, model_error, emulator):
         """Return the errors of the emulator's lines that a call of `infer` uses, or None."""
         is_default = isinstance(model_error, str) and model_error == "default"
         if not (is_default or isinstance(model_error, bool | np.bool_)):
@@ -702,7 +725,7 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             )
         if not model_error:
             return None
-        found = getattr(self.emulator_, "model_error_", None)
+        found = getattr(emulator, "model_error_", None)
         if found is None and not is_default:
             raise ValueError(
                 "model_error=True needs an emulator with the errors of its lines, the attribute "
@@ -711,26 +734,51 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
             )
         return found
 
-    def _templates(self, boxes, random):
+    def _with_abundances(self, elements):
+        """Return the emulator and its surrogate with abundances of elements as parameters."""
+        inner = getattr(self.emulator_, "estimator", self.emulator_)  # of a FrozenEstimator
+        elements = symbols_of(elements)
+        if elements:
+            if not isinstance(inner, NamedEmulator):
+                raise ValueError(
+                    "abundances need an emulator whose lines have names; name them with "
+                    "skphx.species.name_lines(emulator, line_list), and make an estimator of the "
+                    "result with StellarParameterEstimator.from_emulator."
+                )
+            emulator = inner.with_abundances(elements)
+            surrogate = None if self.surrogate_ is None else emulator.over(self.surrogate_)
+            return emulator, surrogate
+        return self.emulator_, self.surrogate_
+
+    def _observed_priors(self, priors, n_stars, grid):
+        """Return the priors of a call of `infer`, with those of abundances, or None."""
+        given = completed(priors, self.emulator_.grid_, grid)
+        resolved = resolve_observed_priors(given, n_stars, grid.parameter_names)
+        if not isinstance(grid, AbundanceGrid):
+            return resolved
+        return with_usual_abundances(resolved, priors, n_stars, grid)
+
+    def _templates(self, boxes, random, emulator=None):
         """Return the initial points for some search boxes."""
-        emulator = self.emulator_
+        emulator = self.emulator_ if emulator is None else emulator
         n_pixels = len(emulator.wavelength_)
         return draw_templates(emulator.grid_, boxes, self.n_initial_points, n_pixels, random)
 
-    def _boxes(self, bounds, n_spectra):
+    def _boxes(self, bounds, n_spectra, grid=None):
         """Return one search box for each spectrum; warn if those of the call are cut."""
-        boxes = resolve_boxes(bounds, self.bounds, n_spectra, **self._limits())
-        warn_of_cut(bounds, n_spectra, **self._limits())
+        own = self.emulator_.grid_
+        grid = own if grid is None else grid
+        limits = {"grid_bounds": grid.bounds, "parameter_names": grid.parameter_names}
+        bounds = completed(bounds, own, grid)
+        default = completed(self.bounds, own, grid)
+        boxes = resolve_boxes(bounds, default, n_spectra, **limits)
+        warn_of_cut(bounds, n_spectra, **limits)
         return boxes
 
     def _warn_of_bounds(self, bounds):
         """Warn if bounds for all spectra are cut."""
-        warn_of_cut(bounds, 1, **self._limits())
-
-    def _limits(self):
-        """Return limits and names of the parameters of the grid."""
         grid = self.emulator_.grid_
-        return {"grid_bounds": grid.bounds, "parameter_names": grid.parameter_names}
+        warn_of_cut(bounds, 1, grid_bounds=grid.bounds, parameter_names=grid.parameter_names)
 
     def _combine(self, observation_model, **keywords):
         """Return the settings of a call: an object, or the kept ones with keywords in them."""

@@ -8,7 +8,7 @@ from joblib import effective_n_jobs
 
 from skphx._domain import KINEMATIC_PARAMETERS, SPEED_OF_LIGHT
 from skphx.inference._emulator_covariance import error_of_pixels
-from skphx.inference._errors_and_flags import make_results
+from skphx.inference._errors_and_flags import make_results, without_undetermined
 from skphx.inference._likelihood import Likelihood
 from skphx.inference._minimisation import in_blocks, minimise_coarsely, minimise_finally
 from skphx.inference._pixel_weights import PixelErrors, inverse_variances, median_levels
@@ -204,7 +204,7 @@ class _GroupFit:
             likelihood, end, scales = minimise_finally(
                 self.likelihood, coarse, rows, internal, self.pixels, self.error, model_error
             )
-            results, scales = make_results(
+            results, scales, undetermined = make_results(
                 likelihood,
                 end,
                 rows,
@@ -215,11 +215,14 @@ class _GroupFit:
                 uncovered=self.uncovered,
                 n_shared=self.scan.n_templates,
             )
-            if sampler is None:
-                return results
+            if sampler is not None:
+                results = [
+                    sampler(likelihood, row, internal[row], result, scale)
+                    for row, result, scale in zip(rows, results, scales, strict=True)
+                ]
             return [
-                sampler(likelihood, row, internal[row], result, scale)
-                for row, result, scale in zip(rows, results, scales, strict=True)
+                without_undetermined(result, mask)
+                for result, mask in zip(results, undetermined, strict=True)
             ]
 
         n_blocks = min(effective_n_jobs(n_jobs), len(boxes))

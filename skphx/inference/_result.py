@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphx._domain import KINEMATIC_UNITS, PARAMETER_UNITS
+from skphx._domain import unit_of_parameter
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -30,6 +30,8 @@ FLAGS: dict[str, str] = {
     "bounds, or fit fewer parameters",
     "degenerate": "the spectrum does not determine some combination of parameters; hold one of "
     "them, or give a prior",
+    "undetermined": "the spectrum alone determines the abundance of an element to no better than "
+    "0.3 dex; its value and error are NaN; leave the element out",
     "uncovered": "more than a tenth of the good pixels within the model's wavelengths were left "
     "out, because they lie in a gap of the model, or because the velocities and broadenings "
     "allowed reach beyond its ends; narrow their ranges, or use a model of more wavelengths",
@@ -57,7 +59,8 @@ class InferenceResult:
     parameter_names : tuple of str
         Stellar parameters, then the kinematic and instrumental parameters that were free.
     parameters : ndarray of shape (n_parameters,)
-        Best values; velocities in km/s.
+        Best values; velocities in km/s. NaN for the abundance of an element that the spectrum
+        does not determine, also in `covariance`.
     covariance : ndarray of shape (n_parameters, n_parameters)
         Covariance of the posterior at its maximum: pixel noise, marginalised over the
         continuum, times a factor that the size and the correlation of the residuals give, plus
@@ -197,7 +200,7 @@ class InferenceResult:
 
         table = Table(self._columns())
         for name in self.parameter_names:
-            unit = {**PARAMETER_UNITS, **KINEMATIC_UNITS}.get(name)
+            unit = unit_of_parameter(name)
             if unit is not None:
                 table[name].unit = unit
                 # A difference of two logarithms is in dex, whatever they are of.
@@ -301,7 +304,13 @@ class InferenceResult:
             f"fitted{known}"
         )
         for flag in self.flags:
-            where = f" ({', '.join(self.at_bound)})" if flag == "at_bound" else ""
+            unknown = [
+                name
+                for name, value in zip(self.parameter_names, self.parameters, strict=True)
+                if np.isnan(value)
+            ]
+            concerned = {"at_bound": self.at_bound, "undetermined": unknown}.get(flag, ())
+            where = f" ({', '.join(concerned)})" if concerned else ""
             lines.append(f"{flag:>15}{where}: {FLAGS[flag]}")
         return "\n".join(lines)
 

@@ -7,6 +7,7 @@ from skphx.inference._bounds_and_priors import draw_points
 from skphx.inference._likelihood import to_internal, weighted_gram
 from skphx.observing import _kernels as kernels
 from skphx.observing._resampling import interpolation_matrix
+from skphx.species._abundances import AbundanceGrid
 
 # No more samples than the first number are emulated for templates, so a long spectrum has fewer
 # templates, but no fewer than the second number.
@@ -29,7 +30,8 @@ def draw_templates(grid, boxes, n_points, n_pixels, random_state):
     Parameters
     ----------
     grid : NodeGrid
-        Nodes of the emulator; points outside are moved onto the edge.
+        Nodes of the emulator; points outside are moved onto the edge. Abundances are those
+        of the nodes, as far as the boxes allow it.
     boxes : ndarray of shape (n_spectra, n_parameters, 2)
         Search boxes.
     n_points : int
@@ -46,7 +48,10 @@ def draw_templates(grid, boxes, n_points, n_pixels, random_state):
     """
     whole = np.stack([boxes[..., 0].min(axis=0), boxes[..., 1].max(axis=0)], axis=1)
     n_points = min(n_points, max(_FEWEST_TEMPLATES, _MOST_SAMPLES // n_pixels))
-    return grid.resolve_outside(draw_points(whole, n_points, random_state), "clip")
+    points = draw_points(whole, n_points, random_state)
+    if isinstance(grid, AbundanceGrid):
+        points = grid.scaled_solar(points, boxes)
+    return grid.resolve_outside(points, "clip")
 
 
 class TemplateScan:

@@ -4,6 +4,8 @@ import numpy as np
 
 from skphx.flux._emulator import FluxEmulator
 from skphx.inference._emulation import emulate
+from skphx.species._abundances import AbundanceEmulator
+from skphx.species._named import NamedEmulator
 
 # No surrogate is made if the nodes' spectra have more numbers than this, a gigabyte.
 _MOST_NUMBERS = 125_000_000
@@ -27,10 +29,15 @@ def make_surrogate(emulator):
 
     Returns
     -------
-    FluxEmulator or None
+    FluxEmulator, AbundanceEmulator or None
         None if the spectra of the nodes would take more than a gigabyte.
     """
     inner = getattr(emulator, "estimator", emulator)  # of a FrozenEstimator
+    if isinstance(inner, AbundanceEmulator):
+        scaled_solar = make_surrogate(inner.emulator_)
+        return None if scaled_solar is None else inner.over(scaled_solar)
+    if isinstance(inner, NamedEmulator):
+        return make_surrogate(inner.emulator_)
     nodes = emulator.grid_.nodes
     if len(nodes) * len(emulator.wavelength_) > _MOST_NUMBERS:
         return None

@@ -19,6 +19,7 @@ which lines are in this window?        :class:`LineTableDisplay`
 how good are inferred parameters?      :class:`ParameterErrorDisplay`
 how uncertain, how correlated?         :class:`PosteriorDisplay`
 what did a calibration change?         :class:`CalibrationDisplay`
+which species absorb where?            :class:`SpeciesDisplay`
 =====================================  ================================================
 
 No other module of skphx imports this package.
@@ -38,6 +39,7 @@ _HOME_OF_NAME = {
     "RenderTimeDisplay": "skphx.inspection._render_time",
     "ResidualDisplay": "skphx.inspection._residual",
     "SensitivityDisplay": "skphx.inspection._sensitivity",
+    "SpeciesDisplay": "skphx.inspection._species",
 }
 
 __all__ = list(_HOME_OF_NAME)

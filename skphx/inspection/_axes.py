@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skphx._domain import ABUNDANCE_SUFFIX
+
 # Symbol and unit of each parameter.
 _PARAMETERS = {
     "teff": (r"$T_\mathrm{eff}$", "K"),
@@ -87,6 +89,8 @@ def panels(ax, n_rows, n_columns, *, figsize, sharex=False, **grid_options):
 
 def symbol(name):
     """Return the symbol of a stellar parameter."""
+    if name not in _PARAMETERS and name.endswith(ABUNDANCE_SUFFIX):
+        return f"[{name.removesuffix(ABUNDANCE_SUFFIX).capitalize()}/Fe]"
     return _PARAMETERS.get(name, (name, ""))[0]
 
 
@@ -108,7 +112,8 @@ def quantity_label(name):
 def format_value(name, value):
     """Return one parameter of a star as text, such as ``log g = 4.5``."""
     # Abundances relative to the Sun are written with their sign.
-    digits = "+.2f" if name in ("feh", "alpha") and value else ".6g"
+    is_abundance = name in ("feh", "alpha") or name.endswith(ABUNDANCE_SUFFIX)
+    digits = "+.2f" if is_abundance and value else ".6g"
     suffix = f" {unit(name)}" if unit(name) else ""
     return f"{symbol(name)} = {value:{digits}}{suffix}"
 

@@ -235,6 +235,9 @@ class LineEmulator(SpectralEmulator):
         """
         return np.moveaxis(self.manifold_.tangents_at(self._points(X)), 0, -1)
 
+    def _lines(self, points):
+        return self.manifold_.at(points)
+
     def select(self, *, wavelength: ArrayLike) -> Self:
         """Cut the emulator to part of the wavelengths, or move it to other pixels.
 

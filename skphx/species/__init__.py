@@ -17,6 +17,7 @@ depth      1       at the centre of the line, in units of the continuum, for the
 
 from skphx.species._identification import identify_lines
 from skphx.species._line_list import LineList
+from skphx.species._named import NamedEmulator, name_lines
 from skphx.species._vald import read_vald
 
-__all__ = ["LineList", "identify_lines", "read_vald"]
+__all__ = ["LineList", "NamedEmulator", "identify_lines", "name_lines", "read_vald"]
