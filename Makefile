@@ -101,6 +101,7 @@ bench: install
 evaluate: install
 	$(PY) benchmarks/evaluate.py
 	$(PY) benchmarks/bench_calibration.py
+	$(PY) benchmarks/bench_abundances.py
 
 fuzz: install
 	OMP_NUM_THREADS=1 $(PY) benchmarks/fuzz.py $(FUZZ_OPTIONS)

@@ -96,10 +96,18 @@ class Bench:
         return estimator.infer(stars, **settings)
 
 
-def observe(wavelength, spectra, random, *, signal_to_noise=SIGNAL_TO_NOISE):
+def observe(
+    wavelength,
+    spectra,
+    random,
+    *,
+    signal_to_noise=SIGNAL_TO_NOISE,
+    resolution=RESOLUTION,
+    step=0.1,
+):
     """Observe model spectra: velocity, rotation, a slope of the continuum, and noise."""
-    pixels = np.arange(wavelength[0] + 3.0, wavelength[-1] - 3.0, 0.1)
-    template = {"wavelength": pixels, "flux": np.ones_like(pixels), "resolution": RESOLUTION}
+    pixels = np.arange(wavelength[0] + 3.0, wavelength[-1] - 3.0, step)
+    template = {"wavelength": pixels, "flux": np.ones_like(pixels), "resolution": resolution}
     forward = ForwardModel(wavelength, template, max_velocity=35.0, max_broadening=20.0)
     x = np.linspace(-1.0, 1.0, len(pixels))
     stars = []
@@ -116,7 +124,7 @@ def observe(wavelength, spectra, random, *, signal_to_noise=SIGNAL_TO_NOISE):
                 "sigma": 1.0 / signal_to_noise,
                 "mask": ~forward.covered,
                 "medium": "air",
-                "resolution": float(RESOLUTION),
+                "resolution": float(resolution),
             }
         )
     return stars
