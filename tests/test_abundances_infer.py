@@ -183,7 +183,7 @@ class TestUndetermined:
             assert "undetermined" in one.flags
             assert "degenerate" not in one.flags
             assert "at_bound" not in one.flags
-            assert not one.ok
+            assert one.ok
             assert "undetermined (ba_fe)" in str(one)
 
     def test_other_parameters_do_not_change(self, found, results):
@@ -220,11 +220,9 @@ class TestUndetermined:
             stars[0], medium="air", abundances=("Ca", "Ba"), n_samples=200, model_error=False
         )
         assert found.samples.shape == (200, 5)
-        assert np.isfinite(found.samples).all()
+        assert np.isfinite(found.samples[:, :4]).all()
         assert np.isnan(found.parameters[4])
-        # What the spectrum does not say is what the prior says.
-        assert 0.15 < found.samples[:, 4].std() < 0.4
-        assert np.abs(found.samples[:, 4]).max() <= 0.6
+        assert np.isnan(found.samples[:, 4]).all()
         calcium = found.samples[:, 3]
         assert abs(calcium.mean() - found.parameters[3]) < found.errors[3]
         assert 0.6 < calcium.std() / found.errors[3] < 1.6
@@ -335,7 +333,7 @@ class TestCalls:
         assert_allclose(found.parameters[[0, 1, 2, 4, 3]], results[0].parameters, rtol=1e-3)
 
     def test_emulators_without_names(self, emulator, stars):
-        message = "lines have names; name them with skphx.species.name_lines.*from_emulator"
+        message = "lines have names.*name them with skphx.species.name_lines.*from_emulator"
         with pytest.raises(ValueError, match=message):
             estimator_of(emulator).infer(stars[0], medium="air", abundances=("Ca",))
 

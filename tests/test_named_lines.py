@@ -1,6 +1,7 @@
 """Names of lines, transmissions of species, and spectra of other abundances."""
 
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import joblib
@@ -308,8 +309,24 @@ class TestAbundances:
         assert (barium.jacobian(points)[..., 3] == 0).all()
 
     def test_elements_that_matter(self, named):
-        assert named.elements_ == ("C", "Ca", "N", "Si", "Ti")
+        assert named.elements_ == ("C", "Ca", "N", "O", "Si", "Ti")
         assert named.responses_.elements == named.elements_
+
+    def test_oxygen_takes_carbon_from_other_molecules(self, named):
+        point = np.array([[5000.0, 4.0, 0.0]])
+        exact = spectra(point, {"O": 0.2})[0] - spectra(point)[0]
+        found = named.with_abundances(["O"]).predict([[*point[0], 0.2]]) - named.predict(point)
+        assert exact.max() > 0.01
+        assert np.linalg.norm(found[0] - exact) < 0.2 * np.linalg.norm(exact)
+
+    def test_lines_only_grow(self, named):
+        """Also deep ones, whose cores hardly do."""
+        changes = np.linspace(-0.6, 0.6, 25)
+        points = [[5000.0, 4.0, 0.0, change, change] for change in changes]
+        flux = named.with_abundances(["Ca", "Ti"]).predict(points)
+        assert flux.min() < 0.4
+        # But for what the low-rank approximation leaves.
+        assert np.diff(flux, axis=0).max() < 5e-4
 
     def test_grid_of_abundances(self, changed):
         grid = changed.grid_
@@ -485,6 +502,23 @@ class TestEstimator:
             named.fit(part_nodes, spectra(part_nodes, wavelength=PART))
         with pytest.raises(NotFittedError):
             named.predict(POINT)
+
+    def test_a_name_is_given_once(self, named):
+        again = name_lines(named, LINE_LIST)
+        assert again.emulator_ is named.emulator_
+        with pytest.raises(TypeError, match="has abundances as parameters already"):
+            name_lines(named.with_abundances(["Ti"]), LINE_LIST)
+
+    def test_an_unknown_parameter_is_said(self):
+        points = nodes((5500.0, 6000.0), (4.5,), (0.0,))
+        other = flux_emulator(points, parameter_names=("teff", "logg", "mh"))
+        with pytest.warns(UserWarning, match="does not know the parameter 'mh'"):
+            name_lines(other, LINE_LIST)
+
+    def test_a_list_of_unknown_species(self, emulator):
+        strange = replace(LINE_LIST, species=np.full(len(LINE_LIST), "Fe 1"))
+        with pytest.raises(ValueError, match="no species that skphx knows, only such as 'Fe 1'"):
+            name_lines(emulator, strange)
 
     def test_microturbulence_matters(self, named, emulator):
         turbulent = name_lines(emulator, LINE_LIST, microturbulence=3.0)

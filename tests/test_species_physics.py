@@ -351,10 +351,10 @@ class TestProfiles:
 class TestDamping:
     def width(self, star, **settings):
         """Full width of the Lorentzian per hydrogen atom, rad s⁻¹ cm³, without radiation."""
-        found = transitions_in(star, one_line(radiative=0.0, **settings))
+        found = transitions_in(star, one_line(radiative=1.0, **settings))
         half = (found.damping * found.doppler)[0]
         rate = half * 1e-8 * 4.0 * np.pi * 2.99792458e10 / (8500e-8) ** 2
-        return (rate - 1.0) / star.hydrogen
+        return (rate - 10.0) / star.hydrogen
 
     def test_a_cross_section(self, sun):
         """σ = 278 a₀² at 10 km/s, σ ∝ v^−0.255: Anstee & O'Mara (1995), equation 1."""
@@ -375,6 +375,10 @@ class TestDamping:
     def test_a_logarithm(self, sun):
         found = self.width(sun, waals=-7.5)
         assert_allclose(found, 10.0**-7.5 * (sun.temperature / 1e4) ** 0.3, rtol=1e-3)
+
+    def test_zero_is_unknown(self, sun):
+        zeros = transitions_in(sun, one_line(waals=0.0, radiative=0.0))
+        assert_allclose(zeros.damping, transitions_in(sun, one_line()).damping)
 
     def test_kinds_may_be_mixed(self, sun):
         constants_of_rows = (278.255, -7.5, np.nan, 1200.2)

@@ -186,11 +186,13 @@ def without_undetermined(result, undetermined):
         return result
     parameters = np.where(undetermined, np.nan, result.parameters)
     either = undetermined | undetermined[:, None]
+    samples = result.samples
     return replace(
         result,
         parameters=parameters,
         covariance=np.where(either, np.nan, result.covariance),
         emulator_covariance=np.where(either, np.nan, result.emulator_covariance),
+        samples=None if samples is None else np.where(undetermined, np.nan, samples),
     )
 
 
@@ -464,7 +466,8 @@ def _undetermined(likelihood, points, rows, boxes, factors):
     if len(own) == 0:
         return found
     points = points.copy()
-    points[:, own] = np.clip(0.0, boxes[:, own, 0], boxes[:, own, 1])
+    of_point = likelihood.columns[own]
+    points[:, of_point] = np.clip(0.0, boxes[:, of_point, 0], boxes[:, of_point, 1])
     _, _, jacobian = likelihood.derivatives(points, rows)
     widths[:, own] = np.where(is_free[:, own], np.diff(ABUNDANCE_LIMITS), 0.0)
     covariance, _ = inverted(curvature_of_chi2(likelihood, rows, jacobian), widths, factors)

@@ -741,9 +741,10 @@ class StellarParameterEstimator(CallbackSupportMixin, RegressorMixin, BaseEstima
         if elements:
             if not isinstance(inner, NamedEmulator):
                 raise ValueError(
-                    "abundances need an emulator whose lines have names; name them with "
-                    "skphx.species.name_lines(emulator, line_list), and make an estimator of the "
-                    "result with StellarParameterEstimator.from_emulator."
+                    "abundances need an emulator whose lines have names, and no abundances among "
+                    "its parameters; name them with skphx.species.name_lines(emulator, "
+                    "line_list), and make an estimator of the result with "
+                    "StellarParameterEstimator.from_emulator."
                 )
             emulator = inner.with_abundances(elements)
             surrogate = None if self.surrogate_ is None else emulator.over(self.surrogate_)

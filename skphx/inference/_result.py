@@ -95,7 +95,7 @@ class InferenceResult:
         data, with errors of the flux as they were given; NaN without errors. Compare it between
         emulators that describe one star well: of a bad fit it says little.
     samples : ndarray of shape (n_samples, n_parameters) or None
-        Samples of the posterior; None if ``n_samples=0``.
+        Samples of the posterior, NaN for what is not determined; None if ``n_samples=0``.
     name : str or None
         Name of the star, if it is known.
 
@@ -145,10 +145,10 @@ class InferenceResult:
 
     @property
     def ok(self) -> bool | NDArray[np.bool_]:
-        """Whether no flag is set."""
+        """Whether no flag is set but `undetermined`, which is seen as NaN."""
         if not self.shape:
-            return not self.flags
-        return np.array([not flags for flags in self.flags], dtype=bool)
+            return not set(self.flags) - {"undetermined"}
+        return np.array([not set(flags) - {"undetermined"} for flags in self.flags], dtype=bool)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the columns of a table by name.

@@ -12,13 +12,12 @@ from skphx.interpolation import NodeGrid
 from skphx.species._elements import ELEMENTS
 from skphx.species._growth import clipped_depth, depth_of, growth, log_opacity
 from skphx.species._response_error import ResponseError
-from skphx.species._responses import RELATIVE_TO, ElementResponses, factor_of
+from skphx.species._responses import RELATIVE_TO, ElementResponses
 
 #: Lowest and highest [X/Fe] of the search, dex.
 ABUNDANCE_LIMITS = (-0.6, 0.6)
 # The opacity at a pixel keeps at least this part of what it is for scaled-solar abundances.
-_LEAST_OPACITY = 0.05
-_LN_10 = np.log(10.0)
+_LEAST_OPACITY = 1e-4
 
 
 def abundance_name(element):
@@ -265,44 +264,47 @@ class AbundanceEmulator(WrappedEmulator):
         self.responses_ = self.responses.selected(self.wavelength_)
 
     def _opacity(self, points):
-        """Return q of each abundance, responses, and the opacity relative to scaled solar."""
+        """Return [X/Fe], responses, opacity factors of each element, and of all together."""
         base, change = np.split(points, [self.grid_.n_base], axis=1)
-        q = factor_of(change).T[:, :, None]
+        x = change.T[:, :, None]
         linear, square = self.responses_.at(base, self.elements)
-        relative = 1.0 + (linear * q + square * q**2).sum(axis=0)
-        return base, q, linear, square, relative
+        factors = np.exp(linear * x + square * x**2)
+        return base, x, linear + 2.0 * square * x, factors, 1.0 + (factors - 1.0).sum(axis=0)
 
     def _abundance_slopes(self, points):
         """Return ∂flux/∂[X/Fe] of each element, (n_elements, n_points, n_pixels)."""
-        base, q, linear, square, relative = self._opacity(points)
+        base, _, rates, factors, relative = self._opacity(points)
         depth = clipped_depth(np.asarray(self.emulator_._flux(base)))
-        return self._own_slopes(self._grown(depth, relative), q, linear, square, relative)
-
-    def _grown(self, depth, relative):
-        """Return the depth if the opacity is so many times that of scaled-solar abundances."""
-        return depth_of(log_opacity(depth) + np.log(np.maximum(relative, _LEAST_OPACITY)))
-
-    def _own_slopes(self, grown, q, linear, square, relative):
-        # ∂depth/∂ln opacity, over the opacity; 0 where it is at its limit.
-        rate = growth(grown) / relative * (relative > _LEAST_OPACITY)
-        return -rate * (linear + 2.0 * square * q) * (q + 1.0) * _LN_10
+        return -_growth_rate(_grown(depth, relative), relative) * factors * rates
 
     def _flux(self, points):
         base, *_, relative = self._opacity(points)
         flux = np.asarray(self.emulator_._flux(base))
         depth = clipped_depth(flux)
-        return flux - (self._grown(depth, relative) - depth)
+        return flux - (_grown(depth, relative) - depth)
 
     def _flux_jacobian(self, points):
-        base, q, linear, square, relative = self._opacity(points)
+        base, x, rates, factors, relative = self._opacity(points)
         flux = np.asarray(self.emulator_._flux(base))
         slopes = np.asarray(self.emulator_._flux_jacobian(base))
         depth = clipped_depth(flux)
-        grown = self._grown(depth, relative)
-        rate = growth(grown) / relative * (relative > _LEAST_OPACITY)
+        grown = _grown(depth, relative)
+        rate = _growth_rate(grown, relative)
         linear_slopes, square_slopes = np.moveaxis(
             self.responses_.slopes_at(base, self.elements), 1, 0
         )
-        moved = (linear_slopes * q + square_slopes * q**2).sum(axis=1)
-        own = self._own_slopes(grown, q, linear, square, relative)
-        return np.concatenate([slopes * (growth(grown) / growth(depth)) - rate * moved, own])
+        moved = (factors * (linear_slopes * x + square_slopes * x**2)).sum(axis=1)
+        # Flux beyond the limits of the curve of growth moves as it is.
+        is_on_curve = depth == 1.0 - flux
+        followed = np.where(is_on_curve, growth(grown) / growth(depth), 1.0)
+        return np.concatenate([slopes * followed - rate * moved, -rate * factors * rates])
+
+
+def _grown(depth, relative):
+    """Return the depth if the opacity is so many times that of scaled-solar abundances."""
+    return depth_of(log_opacity(depth) + np.log(np.maximum(relative, _LEAST_OPACITY)))
+
+
+def _growth_rate(grown, relative):
+    """Return ∂depth/∂ln opacity over the relative opacity; 0 where that is at its limit."""
+    return growth(grown) / np.maximum(relative, _LEAST_OPACITY) * (relative > _LEAST_OPACITY)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from skphx._domain import ABUNDANCE_SUFFIX
 from skphx.species._atmosphere import LOG_DEPTH, SchematicAtmosphere
 from skphx.species._elements import ALPHA_ELEMENTS, ELEMENTS, parts_of
 from skphx.species._formation import emergent_flux
@@ -74,7 +75,8 @@ class StarSettings:
         Parameters
         ----------
         values : dict of str to float
-            `teff`, `logg` and, if there are, `feh`, `alpha` and `vmic`.
+            `teff`, `logg` and, if there are, `feh`, `alpha`, `vmic` and abundances such as
+            `ca_fe`; others are not used.
         microturbulence : float
             Without `vmic`, km/s.
 
@@ -89,6 +91,11 @@ class StarSettings:
             for symbol in ELEMENTS
             if symbol not in ("H", "He")
         }
+        for name, value in values.items():
+            # Grids that vary the abundance of an element.
+            element = name.removesuffix(ABUNDANCE_SUFFIX).capitalize()
+            if name.endswith(ABUNDANCE_SUFFIX) and element in metals:
+                metals[element] += value
         vmic = values.get("vmic", microturbulence)
         return cls(values["teff"], values["logg"], metals, vmic)
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from skphx._domain import check_medium, plain_wavelength
 from skphx.observing import air_to_vacuum, vacuum_to_air
 
-_COLUMNS = ("wavelength", "species", "excitation", "log_gf", "depth", "radiative", "waals")
+_DAMPING = ("radiative", "waals")
+_COLUMNS = ("wavelength", "species", "excitation", "log_gf", "depth", *_DAMPING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +32,11 @@ class LineList:
     medium : {"air", "vacuum"}
         Medium of the wavelengths.
     radiative : ndarray of shape (n_transitions,) or None
-        Logarithm of the radiative damping constant in s⁻¹; NaN where unknown. None is all NaN.
+        Logarithm of the radiative damping constant in s⁻¹; NaN or 0 where unknown. None is all
+        NaN.
     waals : ndarray of shape (n_transitions,) or None
         Logarithm of the van der Waals damping constant per hydrogen atom at 10,000 K in
-        s⁻¹ cm³, negative; NaN where unknown. Values of 1 and more are cross-section (atomic
+        s⁻¹ cm³, negative; NaN or 0 where unknown. Values of 1 and more are cross-section (atomic
         units, integer part) and velocity exponent (fraction) of Anstee, Barklem and O'Mara.
         None is all NaN.
     """
@@ -57,6 +59,9 @@ class LineList:
             if column is None:
                 column = np.full(len(order), np.nan)
             column = np.asarray(column)
+            if name in _DAMPING:
+                # Lists write 0 where a constant is unknown.
+                column = np.where(column == 0, np.nan, column)
             if column.shape != np.shape(self.wavelength) or column.ndim != 1:
                 raise ValueError(
                     f"{name} must hold one value for each transition, shape "

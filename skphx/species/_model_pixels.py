@@ -47,6 +47,8 @@ class ModelPixels:
         ModelPixels
             The emulator's own pixels if they serve.
         """
+        if len(wavelength) == 1:
+            return cls(wavelength, wavelength, 0.0)
         step = np.median(np.diff(np.log(wavelength))) * SPEED_OF_LIGHT
         is_broad = resolution is not None and resolution < _HIGHEST_RESOLUTION
         if step <= _STEP and not is_broad:

@@ -1,5 +1,6 @@
 """NamedEmulator and name_lines: an emulator that knows which species absorb."""
 
+import warnings
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any, Self
@@ -10,10 +11,11 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
-from skphx._domain import MEDIA
+from skphx._domain import ABUNDANCE_SUFFIX, MEDIA
 from skphx._restore import restore_on_failure
 from skphx.flux._wrapped import WrappedEmulator
 from skphx.species._abundances import AbundanceEmulator, check_elements
+from skphx.species._elements import parts_of
 from skphx.species._line_list import LineList
 from skphx.species._line_names import LineNames, strongest_lines
 
@@ -254,6 +256,21 @@ class NamedEmulator(WrappedEmulator):
                 f"line_list has no line within the emulator's wavelengths, {low:.6g} to "
                 f"{high:.6g} Å; it is {self.line_list!r}."
             )
+        known = [one for one in np.unique(self.line_list.species) if parts_of(str(one))[0]]
+        if not known:
+            raise ValueError(
+                f"line_list has no species that skphx knows, only such as "
+                f"{str(self.line_list.species[0])!r}; write species as 'Fe I', 'Ca II' or 'CN'."
+            )
+        unknown = [name for name in self.grid_.parameter_names if not _has_a_meaning(name)]
+        if unknown:
+            warnings.warn(
+                f"name_lines does not know the parameter {unknown[0]!r}, and computes "
+                f"populations as if it did not change them; the names that it knows are teff, "
+                f"logg, feh, alpha, vmic and abundances such as ca_fe.",
+                UserWarning,
+                stacklevel=3,
+            )
         from skphx.species._naming import learn_responses
 
         self.responses_, self.line_names_ = learn_responses(self)
@@ -268,6 +285,11 @@ class NamedEmulator(WrappedEmulator):
 
     def _lines(self, points):
         return self.emulator_._lines(points)
+
+
+def _has_a_meaning(name):
+    """Whether a parameter changes the populations in a known way."""
+    return name in ("teff", "logg", "feh", "alpha", "vmic") or name.endswith(ABUNDANCE_SUFFIX)
 
 
 def name_lines(
@@ -304,10 +326,16 @@ def name_lines(
     NotFittedError
         If `emulator` is not fitted.
     TypeError
-        If `line_list` is not a LineList.
+        If `line_list` is not a LineList, or the emulator has abundances of
+        :meth:`NamedEmulator.with_abundances`.
     ValueError
         If the medium of the emulator is unknown, it has no Teff or no log g, the list has no
-        line in its wavelengths, or `microturbulence` is negative.
+        line in its wavelengths or no species that is known, or `microturbulence` is negative.
+
+    Warns
+    -----
+    UserWarning
+        If a parameter of the grid has a name whose meaning is not known.
 
     Notes
     -----
@@ -333,6 +361,13 @@ def name_lines(
     """
     emulator = emulator.estimator if isinstance(emulator, FrozenEstimator) else emulator
     check_is_fitted(emulator)
+    if isinstance(emulator, AbundanceEmulator):
+        raise TypeError(
+            "emulator has abundances as parameters already; name the lines of the emulator "
+            "without them, its attribute emulator_."
+        )
+    if isinstance(emulator, NamedEmulator):
+        emulator = emulator.emulator_
     new = NamedEmulator(emulator, line_list, microturbulence=microturbulence, n_jobs=n_jobs)
     new._check_settings()
     new._name(emulator)

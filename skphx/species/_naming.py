@@ -19,8 +19,9 @@ from skphx.species._model_pixels import ModelPixels
 from skphx.species._response_fit import responses_of
 from skphx.species._responses import ElementResponses, ResponseBlock, response_grid
 
-# Wavelengths are divided into blocks of about this width, Å.
-_BLOCK = 300.0
+# Wavelengths are divided at gaps of more than so many usual steps, and into blocks of about the
+# second number, Å.
+_GAP, _BLOCK = 50.0, 300.0
 # Responses are computed at no more nodes, if the grid is a full product of values.
 _MOST_NODES = 128
 # Species whose transmission is above 1 minus this everywhere are put together.
@@ -170,10 +171,16 @@ def _line_list_of(named):
 def _blocks(named):
     """Yield parts of the wavelengths: a slice, and the pixels to compute there."""
     wavelength = named.wavelength_
-    n_blocks = max(1, round((wavelength[-1] - wavelength[0]) / _BLOCK))
-    for part in np.array_split(np.arange(len(wavelength)), n_blocks):
-        where = slice(part[0], part[-1] + 1)
-        yield where, ModelPixels.of_emulator(wavelength[where], named.resolution_)
+    steps = np.diff(wavelength)
+    usual = np.median(steps) if len(steps) else 0.0
+    gaps = np.flatnonzero(steps > _GAP * usual) + 1
+    for segment in np.split(np.arange(len(wavelength)), gaps):
+        own = wavelength[segment]
+        n_blocks = max(1, round((own[-1] - own[0]) / _BLOCK))
+        edges = np.linspace(own[0], own[-1], n_blocks + 1)[1:-1]
+        for part in np.split(segment, np.searchsorted(own, edges)):
+            where = slice(part[0], part[-1] + 1)
+            yield where, ModelPixels.of_emulator(wavelength[where], named.resolution_)
 
 
 def _stars(named, points):

@@ -54,14 +54,15 @@ class ResponseError:
         abundances = points[0, emulator.grid_.n_base :]
         changes = emulator._abundance_slopes(points)[:, 0] * abundances[:, None]
         velocity = SPEED_OF_LIGHT * np.log(emulator.wavelength_)
-        line = np.floor(velocity / _WIDTH)
-        lines = np.unique(line)[:, None] == line
-        independent = (_OF_LINE * changes[:, None] * lines).reshape(-1, changes.shape[1])
-        common = _COMMON * changes
-        independent, common = (
-            one[np.abs(one).max(axis=1, initial=0.0) > _NEGLIGIBLE]
-            for one in (independent, common)
-        )
+        starts = np.flatnonzero(np.diff(np.floor(velocity / _WIDTH), prepend=-np.inf))
+        ends = np.append(starts[1:], len(velocity))
+        largest = np.maximum.reduceat(np.abs(changes), starts, axis=1)
+        elements, lines = np.nonzero(_OF_LINE * largest > _NEGLIGIBLE)
+        independent = np.zeros((len(elements), len(velocity)))
+        for row, (element, line) in enumerate(zip(elements, lines, strict=True)):
+            where = slice(starts[line], ends[line])
+            independent[row, where] = _OF_LINE * changes[element, where]
+        common = _COMMON * changes[_COMMON * largest.max(axis=1) > _NEGLIGIBLE]
         if self.of_lines is None:
             return independent, common
         others = self.of_lines.error_spectra(emulator, point)

@@ -1,9 +1,9 @@
 """How the flux at each pixel responds to the abundance of an element, along the grid.
 
-With q = 10^[X/Fe] − 1, the opacity at a pixel is 1 + Σ (w q + k q²) times what it is for
-scaled-solar abundances, summed over elements X. The responses w and k are computed at nodes of the
-grid and interpolated between them. If all species grew alike, and the star were not broadened, w
-would be the element's share of the opacity and k zero.
+With x = [X/Fe], the opacity at a pixel is 1 + Σ (exp(a x + b x²) − 1) times what it is for
+scaled-solar abundances, summed over elements X. The responses a and b are computed at nodes of the
+grid and interpolated between them. For a line that no other species blends, and that grows as the
+curve of growth here says, a is ln 10 and b is zero.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,9 @@ from skphx.species._growth import clipped_depth, growth
 
 # [X/Fe] of iron is 0 by definition, and hydrogen and helium are no metals.
 RELATIVE_TO = ("H", "He", "Fe")
-# Largest rms error of the flux, for a change of 0.3 dex, from the low-rank approximation.
-_TOLERANCE = 2e-4
-
-
-def factor_of(change):
-    """Return q = 10^[X/Fe] − 1 of changes in dex."""
-    return np.expm1(np.log(10.0) * np.asarray(change))
+# Largest rms error of the flux from the low-rank approximation, and the change of an abundance
+# for which it is meant, dex.
+_TOLERANCE, _USUAL = 2e-4, 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +32,7 @@ class ResponseBlock:
     wavelength : ndarray of shape (n_pixels,)
         Pixel centres, Å.
     linear, square : dict of str to LowRank
-        w and k of each element, at the nodes of the responses.
+        a and b of each element, at the nodes of the responses.
     """
 
     wavelength: NDArray[np.float64]
@@ -67,7 +63,8 @@ class ResponseBlock:
         for element in sorted({element for one in responses for element in one}):
             both = np.stack([one.get(element, nothing) for one in responses], axis=1)
             linear[element], square[element] = (
-                _in_single_precision(LowRank.fit(values, _TOLERANCE, slope)) for values in both
+                _in_single_precision(LowRank.fit(values, _TOLERANCE, slope * _USUAL**power))
+                for power, values in enumerate(both, start=1)
             )
         return cls(wavelength, linear, square)
 
@@ -138,7 +135,7 @@ class ElementResponses:
         Returns
         -------
         ndarray of shape (2, n_elements, n_points, n_pixels)
-            w and k.
+            a and b.
         """
         inside = self.grid.resolve_outside(points, "clip")
         return self._sum(self.grid.weights(inside), elements, "at")

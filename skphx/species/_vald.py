@@ -111,9 +111,8 @@ def read_vald(path: str | os.PathLike[str]) -> LineList:
         log_gf,
         depth,
         medium,
-        # A constant of 0 is an unknown one.
-        np.where(radiative == 0, np.nan, radiative),
-        np.where(waals == 0, np.nan, waals),
+        radiative,
+        waals,
     )
 
 
