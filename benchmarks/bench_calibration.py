@@ -23,11 +23,12 @@ import numpy as np
 from skphx import FluxEmulator, LineManifoldRegressor, StellarParameterEstimator, VoigtCloner
 from skphx.calibration import CalibratedEmulator, LineCalibrator
 from skphx.calibration._corrections import Coordinates, LineCorrections
-from skphx.calibration._features import group_lines, strongest_lines
+from skphx.calibration._features import group_lines
 from skphx.datasets import load_npz_grid
 from skphx.inference import LineMask, ObservationModel
 from skphx.observing import ForwardModel
 from skphx.species import read_vald
+from skphx.species._line_names import strongest_lines
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RESOLUTION, SIGNAL_TO_NOISE = 20_000, 200

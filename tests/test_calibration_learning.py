@@ -11,11 +11,12 @@ from skphx.calibration import CalibratedEmulator, _covariance
 from skphx.calibration._corrections import Coordinates, LineCorrections
 from skphx.calibration._covariance import StarCovariance
 from skphx.calibration._design import Design
-from skphx.calibration._features import LineGroups, OwnLines, group_lines, strongest_lines
+from skphx.calibration._features import LineGroups, OwnLines, group_lines
 from skphx.calibration._learning import KERNELS, Learning, ModelVariances, Solution
 from skphx.calibration._prior import LearntPrior
 from skphx.calibration._reference_star import Equations, ReferenceStar
 from skphx.inference import ObservationModel
+from skphx.species._line_names import strongest_lines
 
 STAR = 1
 

@@ -10,10 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skphx import FluxEmulator
 from skphx.calibration import CalibratedEmulator
 from skphx.calibration._corrections import Coordinates, LineCorrections
-from skphx.calibration._features import group_lines, strongest_lines
+from skphx.calibration._features import group_lines
 from skphx.calibration._operator import line_columns, observing_operator
 from skphx.lines._dense import render_dense
 from skphx.observing import ForwardModel, ObservedSpectrum
+from skphx.species._line_names import strongest_lines
 
 NAMES = ("teff", "logg", "feh")
 STEPS = np.array([0.5, 1e-3, 1e-3])

@@ -16,7 +16,7 @@ from skphx.calibration._assembling import corrected, model_error, table_of
 from skphx.calibration._corrections import Coordinates, LineCorrections
 from skphx.calibration._design import Design
 from skphx.calibration._emulator import CalibratedEmulator
-from skphx.calibration._features import OwnLines, group_lines, strongest_lines
+from skphx.calibration._features import OwnLines, group_lines
 from skphx.calibration._learning import Learning, LeftOut, ModelVariances, Solution
 from skphx.calibration._missing_lines import find_missing_lines
 from skphx.calibration._prior import LearntPrior
@@ -33,6 +33,7 @@ from skphx.inference._result import InferenceResult, stack_results
 from skphx.inference._star_list import StarsLike, list_stars
 from skphx.lines._engine.profile import total_fwhm
 from skphx.species import LineList
+from skphx.species._line_names import strongest_lines
 
 # A line has corrections of its own if a change of its strength by 30 % is seen with at least
 # this signal-to-noise ratio in one star; of its width as well, if a change by 20 % is.

@@ -71,29 +71,14 @@ class LineGroups:
         return total
 
 
-def strongest_lines(lines):
-    """Return each line where it is strongest among several stars.
-
-    Parameters
-    ----------
-    lines : ndarray of shape (n_stars, n_lines, 4)
-        Centre (Å), ln area, ln sigma and ln gamma (ln Å).
-
-    Returns
-    -------
-    ndarray of shape (n_lines, 4)
-        The same of the star in which the area is largest.
-    """
-    return lines[lines[:, :, 1].argmax(axis=0), np.arange(lines.shape[1])]
-
-
 def group_lines(lines, line_list, medium):
     """Group lines by species, or by depth without a line list, and find the strong ones.
 
     Parameters
     ----------
     lines : ndarray of shape (n_lines, 4)
-        From :func:`strongest_lines`.
+        Each line where it is strongest among the reference stars, from
+        :func:`~skphx.species._line_names.strongest_lines`.
     line_list : LineList or None
         Known transitions.
     medium : {"air", "vacuum"} or None

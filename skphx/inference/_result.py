@@ -303,14 +303,10 @@ class InferenceResult:
             f"{'chi²/n':>15} {self.reduced_chi2:12.5g}   {self.n_pixels} pixels, {self.n_free} "
             f"fitted{known}"
         )
+        unknown = np.array(self.parameter_names)[np.isnan(self.parameters)]
+        concerned = {"at_bound": self.at_bound, "undetermined": unknown}
         for flag in self.flags:
-            unknown = [
-                name
-                for name, value in zip(self.parameter_names, self.parameters, strict=True)
-                if np.isnan(value)
-            ]
-            concerned = {"at_bound": self.at_bound, "undetermined": unknown}.get(flag, ())
-            where = f" ({', '.join(concerned)})" if concerned else ""
+            where = f" ({', '.join(concerned[flag])})" if flag in concerned else ""
             lines.append(f"{flag:>15}{where}: {FLAGS[flag]}")
         return "\n".join(lines)
 

@@ -115,13 +115,15 @@ def strongest_lines(lines):
 
     Returns
     -------
-    strongest : ndarray of shape (n_lines, 4)
-        The lines of these nodes.
-    areas : ndarray of shape (n_nodes, n_lines)
-        Areas of all nodes (Å), 0 where a node lacks the line.
+    ndarray of shape (n_lines, 4)
+        The same of the node in which the area is largest.
     """
-    areas = np.exp(np.where(np.isfinite(lines[:, :, 1]), lines[:, :, 1], -np.inf))
-    return lines[areas.argmax(axis=0), np.arange(lines.shape[1])], areas
+    return lines[log_areas(lines).argmax(axis=0), np.arange(lines.shape[1])]
+
+
+def log_areas(lines):
+    """Return ln area of each line at each node, -inf where a node lacks it."""
+    return np.where(np.isfinite(lines[:, :, 1]), lines[:, :, 1], -np.inf)
 
 
 def species_shares(formation, opacities, line_list):

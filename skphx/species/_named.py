@@ -280,7 +280,7 @@ class NamedEmulator(WrappedEmulator):
         self.responses_ = self.responses_.selected(self.wavelength_)
         self.elements_ = self.responses_.elements
         if self.line_names_ is not None:
-            kept, _ = strongest_lines(self._lines(self.responses_.grid.nodes))
+            kept = strongest_lines(self._lines(self.responses_.grid.nodes))
             self.line_names_ = self.line_names_.of_lines(kept)
 
     def _lines(self, points):

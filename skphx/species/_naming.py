@@ -10,6 +10,7 @@ from skphx.species._anchoring import LineFormation, StarSettings
 from skphx.species._formation import emergent_flux
 from skphx.species._line_names import (
     UNIDENTIFIED,
+    log_areas,
     name_by_shares,
     shares_of_lines,
     species_shares,
@@ -152,7 +153,7 @@ def _shares_of_lines(formation, opacities, line_list, lines):
 
 def _average_names(lines, shares, line_list):
     """Name lines by their shares at all nodes, weighted with their strength there."""
-    strongest, areas = strongest_lines(lines)
+    areas = np.exp(log_areas(lines))
     weights = areas / np.maximum(areas.sum(axis=0), np.finfo(float).tiny)
     total: dict[str, np.ndarray] = {}
     for block in shares:
@@ -160,7 +161,7 @@ def _average_names(lines, shares, line_list):
             for species, share in node.items():
                 kept = total.setdefault(species, np.zeros(lines.shape[1]))
                 kept += weights[row] * share
-    return name_by_shares(strongest, total, line_list)
+    return name_by_shares(strongest_lines(lines), total, line_list)
 
 
 def _line_list_of(named):
